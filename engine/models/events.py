@@ -1,0 +1,413 @@
+"""The fields of each kind of event, beside `seq`, `at`, `kind`, `work_order` and `run`, which all have.
+
+Kinds only gain fields within a major version. Ids of commits and trees are full git object ids; digests are `sha256:<hex>`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class EventFields(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Empty(EventFields):
+    """Says everything by its kind."""
+
+
+class EngineStarted(EventFields):
+    epoch: int
+    version: str
+    pid: int
+
+
+class Reason(EventFields):
+    reason: str
+
+
+class Refused(EventFields):
+    """A file people write that was not taken; the last valid version stays in force."""
+
+    reason: str
+    file: str
+
+
+class RepositoryOpened(EventFields):
+    commit: str
+    tree: str
+    repository: str
+    branch: str
+
+
+class RoadmapRead(EventFields):
+    roadmap: str
+    orders: list[dict[str, Any]]
+    items: list[dict[str, Any]]
+
+
+class SettingsRead(EventFields):
+    policy: str
+    settings: str
+    bootstrap: bool
+
+
+class WorkOrderReady(EventFields):
+    fresh: bool = False
+    by: str = ""
+    resume: dict[str, Any] | None = None
+
+
+class WorkOrderAdded(EventFields):
+    order: dict[str, Any]
+    because: str
+    regression: str = ""
+
+
+class WorkOrderParked(EventFields):
+    """`why`, and in `do` what a person can do."""
+
+    why: str
+    do: str
+    approval: str = ""
+
+
+class WorkOrderHealthy(EventFields):
+    commit: str
+    uncanaried: bool = False
+
+
+class By(EventFields):
+    by: str
+
+
+class RunStarted(EventFields):
+    attempt: int
+    role: str
+    agent: str
+    base: str
+
+
+class RunFinished(EventFields):
+    """`kept` is the commit under refs/swarm/keep/ that holds what the run left. `counted`: it used up an attempt."""
+
+    result: Literal["done", "failed", "timeout", "idle", "asked", "aborted", "interrupted"]
+    counted: bool
+    reason: str
+    kept: str
+    exit_code: int | None
+    duration_s: float
+
+
+class RunInterrupted(EventFields):
+    why: str
+
+
+class BudgetSpent(EventFields):
+    tokens: int
+    cost: float
+    agent: str
+    role: str
+
+
+class HandoffReceived(EventFields):
+    role: str
+    digest: str
+    summary: str
+
+
+class ChangeProposed(EventFields):
+    change: str
+    base: str
+    head: str
+    tree: str
+    paths: list[str]
+    summary: str
+    agent: str
+    risk: str = ""
+    rollback: str = ""
+    person: bool = False
+    skipped: list[str] = []
+
+
+class ChangeNamed(EventFields):
+    change: str
+
+
+class ChangeQueued(EventFields):
+    change: str
+    guards: list[dict[str, Any]]
+
+
+class ChangeRejected(EventFields):
+    """`reasons`: one sentence each. `report`: the red report, if gates said so. `kept`: what the run left."""
+
+    change: str
+    reasons: list[str]
+    report: str = ""
+    kept: str = ""
+
+
+class GateStarted(EventFields):
+    gate: str
+    tree: str
+    change: str
+
+
+class GateFinished(EventFields):
+    gate: str
+    tree: str
+    change: str
+    result: str
+    reason: str
+    executed: int
+    passed: int
+    failed: int
+    skipped: int
+    duration_s: float
+    cached: bool
+
+
+class ReportSigned(EventFields):
+    report_kind: str
+    result: str
+    report: str
+    tree: str
+    base: str
+    base_commit: str
+    policy: str
+    change: str
+    reasons: list[str]
+
+
+class Intent(EventFields):
+    """Written before main moves. `outcome` is the event that follows when it has."""
+
+    effect: Literal["land", "restore", "adopt"]
+    effect_id: str
+    old: str
+    new: str
+    outcome: dict[str, Any]
+
+
+class IntentAbandoned(EventFields):
+    effect_id: str
+    reason: str
+
+
+class ChangeLanded(EventFields):
+    change: str
+    commit: str
+    tree: str
+    report: str
+    parent: str
+    effect_id: str
+
+
+class CommitsAdopted(EventFields):
+    commit: str
+    tree: str
+    old: str
+    commits: list[str]
+    effect_id: str
+
+
+class Commit(EventFields):
+    commit: str
+
+
+class Published(EventFields):
+    commit: str
+    to: str
+
+
+class PublishPending(EventFields):
+    commit: str
+    reason: str
+
+
+class CanaryStarted(EventFields):
+    commit: str
+    about: str
+    purpose: str
+
+
+class CanaryFinished(EventFields):
+    """One canary run. `about`: the commit that is judged; `purpose`: first, rerun, control or culprit."""
+
+    commit: str
+    about: str
+    purpose: str
+    verdict: str
+    reason: str
+    flow: str
+    flows: list[dict[str, Any]] = []
+
+
+class CanaryJudged(EventFields):
+    commit: str
+    verdict: Literal["PASS", "FAIL", "INCONCLUSIVE", "ENVIRONMENT"]
+    reason: str
+    flaky: bool
+    flow: str
+
+
+class LandingFrozen(EventFields):
+    reason: str
+    why: Literal["canary", "gates"]
+
+
+class MainRestored(EventFields):
+    """`to`: last good, whose tree main has again; `from` is what main was; `red` the commit with the red canary."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    commit: str
+    tree: str
+    to: str
+    red: str
+    report: str
+    effect_id: str
+
+
+class CulpritFound(EventFields):
+    commit: str
+    change: str
+    range: list[str]
+    probability: float
+
+
+class CulpritUnresolved(EventFields):
+    commit: str
+    reason: str
+    range: list[str] = []
+
+
+class ChangeReverted(EventFields):
+    change: str
+    commit: str
+    evidence: list[str]
+
+
+class CommitReason(EventFields):
+    commit: str
+    reason: str
+
+
+class Commits(EventFields):
+    commits: list[str]
+
+
+class ApprovalAsked(EventFields):
+    """One exact operation. `hash` binds the answer to it; `expires_at` in UTC seconds."""
+
+    approval: str
+    danger: str
+    title: str
+    why: str
+    operation: dict[str, Any]
+    hash: str
+    expires_at: float
+    subject: str = ""
+    tree: str = ""
+
+
+class ApprovalAnswered(EventFields):
+    approval: str
+    answer: Literal["approved", "denied", "expired"]
+    by: str
+    why: str = ""
+    hash: str = ""
+
+
+class GuardrailDenied(EventFields):
+    rule: str
+    reason: str
+    paths: list[str]
+    change: str
+
+
+class EffectFailed(EventFields):
+    effect: str
+    error: str
+    traceback: str
+
+
+class TransitionRefused(EventFields):
+    refused_seq: int
+    reason: str
+
+
+class DiskChecked(EventFields):
+    low: bool
+    free_bytes: int
+
+
+class Suspended(EventFields):
+    gap_s: float
+
+
+class ProviderPaused(EventFields):
+    agent: str
+    until: float
+    reason: str
+
+
+EVENTS: dict[str, type[EventFields]] = {
+    "engine_started": EngineStarted,
+    "engine_stopped": Reason,
+    "engine_paused": Empty,
+    "engine_resumed": Empty,
+    "engine_draining": Empty,
+    "repository_opened": RepositoryOpened,
+    "roadmap_read": RoadmapRead,
+    "roadmap_refused": Refused,
+    "settings_read": SettingsRead,
+    "settings_refused": Refused,
+    "work_order_ready": WorkOrderReady,
+    "work_order_added": WorkOrderAdded,
+    "work_order_parked": WorkOrderParked,
+    "work_order_healthy": WorkOrderHealthy,
+    "work_order_cancelled": By,
+    "run_started": RunStarted,
+    "run_finished": RunFinished,
+    "run_interrupted": RunInterrupted,
+    "budget_spent": BudgetSpent,
+    "handoff_received": HandoffReceived,
+    "change_proposed": ChangeProposed,
+    "change_verifying": ChangeNamed,
+    "change_queued": ChangeQueued,
+    "change_rejected": ChangeRejected,
+    "gate_started": GateStarted,
+    "gate_finished": GateFinished,
+    "report_signed": ReportSigned,
+    "intent": Intent,
+    "intent_abandoned": IntentAbandoned,
+    "change_landed": ChangeLanded,
+    "commits_adopted": CommitsAdopted,
+    "user_main_seen": Commit,
+    "user_main_settled": Commit,
+    "published": Published,
+    "publish_pending": PublishPending,
+    "canary_started": CanaryStarted,
+    "canary_finished": CanaryFinished,
+    "canary_judged": CanaryJudged,
+    "landing_frozen": LandingFrozen,
+    "landing_thawed": Reason,
+    "main_restored": MainRestored,
+    "culprit_found": CulpritFound,
+    "culprit_unresolved": CulpritUnresolved,
+    "bug_not_filed": CommitReason,
+    "change_reverted": ChangeReverted,
+    "people_proved": Commits,
+    "approval_asked": ApprovalAsked,
+    "approval_answered": ApprovalAnswered,
+    "guardrail_denied": GuardrailDenied,
+    "effect_failed": EffectFailed,
+    "transition_refused": TransitionRefused,
+    "disk_checked": DiskChecked,
+    "suspended": Suspended,
+    "provider_paused": ProviderPaused,
+}
+"""Every kind that the engine writes."""

@@ -1,0 +1,69 @@
+"""The roadmap (`roadmap.toml`): items, their work orders, and known limitations."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from engine.models.base import Strict
+from engine.models.units import Duration
+
+OrderKind = Literal["feature", "fix", "refactor", "docs", "contract", "spike"]
+ID_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+
+
+class Acceptance(Strict):
+    """A command that is red on base and green on head."""
+
+    name: str
+    run: list[str] = Field(min_length=1)
+    timeout: Duration = 60.0
+
+
+class Item(Strict):
+    id: str = Field(pattern=ID_PATTERN)
+    title: str
+    goal: str = ""
+
+
+class Limitation(Strict):
+    id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    title: str
+
+
+class WorkOrder(Strict):
+    """The unit of work. Globs in `allow`, `deny`, `touches` are relative to the repository, with `**`."""
+
+    id: str = Field(pattern=ID_PATTERN)
+    item: str = ""
+    title: str
+    kind: OrderKind = "feature"
+    goal: str = ""
+    depends_on: list[str] = []
+    allow: list[str] = []
+    deny: list[str] = []
+    touches: list[str] = []
+    gates: list[str] = []
+    tests: list[str] = []
+    acceptance: list[Acceptance] = []
+    tests_changed: list[str] = []
+    tests_removed: list[str] = []
+    resolves: list[str] = []
+    repro: list[str] = []
+    rollback: str = ""
+    budget: dict[str, str] = {}
+    priority: int = Field(default=5, ge=1, le=9)
+    owner: str = ""
+    needs_sandbox: list[str] = []
+    # `draft = true` keeps an order on the roadmap without offering it to the swarm.
+    draft: bool = False
+
+
+class Roadmap(Strict):
+    """All of `roadmap.toml`."""
+
+    schema_: Literal["roadmap/1"] = Field(default="roadmap/1", alias="schema")
+    item: list[Item] = []
+    work_order: list[WorkOrder] = []
+    limitation: list[Limitation] = []

@@ -1,0 +1,146 @@
+"""The settings (`swarm.toml`), field by field. Everything has a default."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from engine.models.base import Strict
+from engine.models.flow import Flow
+from engine.models.units import Duration, Size
+
+RoleName = Literal["coordinator", "architect", "implementer", "verifier", "builder", "triager", "scribe"]
+GateKind = Literal["build", "unit", "integration", "stress", "format", "lint", "security", "perf", "custom"]
+
+
+class Project(Strict):
+    main: str = "main"
+    publish: Literal["none", "local", "remote", "both"] = "local"
+    remote: str = "origin"
+
+
+class AskIf(Strict):
+    """Changes that wait for a person: that touch these paths, are of these kinds, or name these risks."""
+
+    paths: list[str] = []
+    kinds: list[str] = []
+    risk: list[str] = []
+
+
+class Merge(Strict):
+    auto: bool = True
+    ask_if: AskIf = AskIf()
+    land_via: Literal["push", "pull_request"] = "push"
+
+
+class Limits(Strict):
+    implementers: int = Field(default=4, ge=1, le=64)
+    gate_slots: int = Field(default=2, ge=1, le=32)
+    attempts: int = Field(default=3, ge=1, le=20)
+    cost_per_night: float = Field(default=40.0, ge=0)
+    tokens_per_work_order: int = Field(default=3_000_000, ge=0)
+    run_wall: Duration = 7200.0
+    run_idle: Duration = 600.0
+    free_disk: Size = 10_000_000_000
+
+
+class AgentSettings(Strict):
+    """One agent. Which fields count depends on `kind`."""
+
+    kind: Literal["script", "command", "acp", "model"]
+    run: list[str] = []
+    scripts: str = ""
+    """kind script: the folder with one `<work order>.toml` each, relative to the repository."""
+    network: list[str] = []
+    home: list[str] = []
+    home_rw: list[str] = []
+    env: dict[str, str] = {}
+    base_url: str = ""
+    model: str = ""
+
+    @model_validator(mode="after")
+    def _complete(self) -> AgentSettings:
+        if self.kind in ("command", "acp") and not self.run:
+            raise ValueError(f'an agent of kind "{self.kind}" needs run = ["program", ...]')
+        if self.kind == "script" and not self.scripts:
+            raise ValueError('an agent of kind "script" needs scripts = "folder"')
+        return self
+
+
+class Gate(Strict):
+    """One check on one tree. `run` is an argv, never a shell string. `timeout` in seconds after parsing."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    kind: GateKind = "custom"
+    run: list[str] = []
+    flow: str = ""
+    results: str = Field(default="none", pattern=r"^(none|pytest|unittest|cargo-test|nextest|go-test|tap|junit:.+)$")
+    needs: list[str] = []
+    timeout: Duration = 600.0
+    slots: int = Field(default=1, ge=1)
+    inputs: list[str] = []
+    when: list[Literal["land", "canary"]] = ["land"]
+    env: dict[str, str] = {}
+    shell: bool = False
+
+    @model_validator(mode="after")
+    def _one(self) -> Gate:
+        if bool(self.run) == bool(self.flow):
+            raise ValueError("a gate has either run = [...] or flow = \"...\"")
+        return self
+
+
+class Dependencies(Strict):
+    allow: list[str] = []
+
+
+class Boundary(Strict):
+    from_: str = Field(alias="from")
+    may_not: str
+
+
+class Guards(Strict):
+    protected: list[str] = []
+    dependencies: Dependencies = Dependencies()
+    boundaries: list[Boundary] = []
+    max_file: Size = 1_000_000
+
+
+class Canary(Strict):
+    flow: list[Flow] = []
+
+
+class Approvals(Strict):
+    unattended: Literal["park", "deny"] = "park"
+    expire: Duration = 43200.0
+
+
+class SandboxSettings(Strict):
+    require: list[Literal["fs_write", "fs_read", "git_meta", "net", "pid_tree", "limits", "unix_sock"]] = []
+    without: Literal["run", "ask", "refuse"] = "run"
+
+
+class Settings(Strict):
+    """All of `swarm.toml`."""
+
+    project: Project = Project()
+    merge: Merge = Merge()
+    limits: Limits = Limits()
+    roles: dict[RoleName, str] = {}
+    agents: dict[str, AgentSettings] = {}
+    gate: list[Gate] = []
+    guards: Guards = Guards()
+    canary: Canary = Canary()
+    approvals: Approvals = Approvals()
+    sandbox: SandboxSettings = SandboxSettings()
+
+    def with_definitions_of(self, committed: Settings) -> Settings:
+        """These settings with gates, guards and canary as committed on main: the parts that prove something."""
+        return self.model_copy(
+            update={"gate": committed.gate, "guards": committed.guards, "canary": committed.canary, "project": committed.project}
+        )
+
+    def policy(self) -> dict[str, Any]:
+        """What a report is bound to: the definitions of gates, guards and canary, as JSON-ready data."""
+        return self.model_dump(mode="json", include={"gate", "guards", "canary"}, by_alias=True)

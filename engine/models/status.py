@@ -1,0 +1,69 @@
+"""What `swarm status --json` and the summary of a headless run say. It only grows within a major version."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Health = Literal["green", "red", "unknown", "frozen"]
+
+
+class RunStatus(BaseModel):
+    run: str
+    work_order: str
+    agent: str = ""
+
+
+class TrainStatus(BaseModel):
+    change: str
+    work_order: str
+    place: int
+    waits_for: str
+
+
+class ApprovalStatus(BaseModel):
+    id: str
+    danger: str
+    title: str
+    why: str
+    work_order: str
+    expires_at: str
+
+
+class OrderStatus(BaseModel):
+    id: str
+    title: str
+    state: str
+    attempts: int
+    why: str = ""
+    do: str = ""
+
+
+class Status(BaseModel):
+    """`main` and `last_good` are commit ids. `landed`, `reverted`, `rejected`, `parked` count work orders to which that happened."""
+
+    model_config = ConfigDict(extra="ignore")
+    main: str
+    health: Health
+    why: str = ""
+    last_good: str
+    published: str = ""
+    publish_pending: str = ""
+    work_orders: dict[str, int]
+    orders: list[OrderStatus] = []
+    runs: list[RunStatus] = []
+    train: list[TrainStatus] = []
+    landed: int
+    reverted: int
+    rejected: int
+    parked: int
+    approvals: list[ApprovalStatus] = []
+    unproven: list[str] = []
+    cost: float
+    tokens: int
+    duration_s: float
+    running: bool = False
+    paused: bool = False
+    problems: list[str] = []
+    budgets: dict[str, Any] = {}

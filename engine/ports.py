@@ -1,0 +1,283 @@
+"""The engine's ports: what it needs from the world, as small Protocols. The composition root wires them.
+
+Everything here is data and shape. `engine.executors`, `engine.sandbox` and the wings implement it; tests wire others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from engine.models.flow import Flow
+from engine.models.handoffs import Abort, ChangeSummary
+from engine.models.report import GuardResult, VerificationReport
+from engine.models.roadmap import WorkOrder
+from engine.models.settings import AgentSettings, Gate, Guards
+from engine.models.task import GrantedOperation, Operation, Task
+
+
+class Clock(Protocol):
+    """Wall time is UTC seconds since the epoch, for people; monotonic time is for durations."""
+
+    def now(self) -> float: ...
+    def monotonic(self) -> float: ...
+
+
+# ---- sandbox -------------------------------------------------------------------------------------------------------
+
+GUARANTEES = ("fs_write", "fs_read", "git_meta", "net", "pid_tree", "limits", "unix_sock")
+
+
+@dataclass(frozen=True)
+class SandboxPolicy:
+    """What one process may see and change. Paths are absolute. Everything else is denied by a backend that can."""
+
+    writable: tuple[Path, ...] = ()
+    readable: tuple[Path, ...] = ()
+    network: bool = False
+
+
+class Sandbox(Protocol):
+    """A backend. `guarantees` were probed with live escapes, not read off a list."""
+
+    name: str
+    guarantees: Mapping[str, bool]
+
+    def wrap(self, argv: tuple[str, ...], cwd: Path, env: Mapping[str, str], policy: SandboxPolicy) -> tuple[str, ...]:
+        """The argv that runs `argv` in `cwd` with exactly `env` under `policy`."""
+        ...
+
+
+# ---- executor ------------------------------------------------------------------------------------------------------
+
+End = Literal["exited", "wall_timeout", "idle_timeout", "cancelled", "lost", "not_started"]
+
+
+@dataclass(frozen=True)
+class ProcessSpec:
+    """One process to run. `env` is complete: nothing is inherited. `folder` gets `log`, `spec.json`, `result.json`.
+
+    leash: True = dies with the engine (agents); False = may outlive it until its deadline, and is adopted (gates).
+    nice: 0 normal, 10 for speculative work. log_cap: bytes of output kept; the rest is counted and dropped.
+    """
+
+    run_id: str
+    argv: tuple[str, ...]
+    cwd: Path
+    env: Mapping[str, str]
+    folder: Path
+    wall_s: float
+    idle_s: float | None = None
+    leash: bool = True
+    nice: int = 0
+    log_cap: int = 64_000_000
+    policy: SandboxPolicy = field(default_factory=SandboxPolicy)
+
+
+@dataclass(frozen=True)
+class ProcessResult:
+    """How it ended. `exit_code` is None unless `end` is exited. `log` is the path of the captured output (bytes)."""
+
+    run_id: str
+    end: End
+    exit_code: int | None
+    duration_s: float
+    log: Path
+    note: str = ""
+
+
+class Executor(Protocol):
+    async def run(self, spec: ProcessSpec) -> ProcessResult:
+        """Run it and wait. If `spec.folder` already has a result, return it; if its process still lives, adopt it.
+        Cancelling the awaiting task kills the whole process tree before this returns."""
+        ...
+
+    async def sweep(self, marker: str) -> int:
+        """Kill every process of earlier epochs that carries the marker `SWARM_RUN` with this prefix; how many there were."""
+        ...
+
+
+# ---- agents --------------------------------------------------------------------------------------------------------
+
+AgentEnd = Literal["done", "failed", "timeout", "idle", "asked", "cancelled", "lost"]
+
+
+@dataclass(frozen=True)
+class AgentRun:
+    """One attempt. `side` is a folder outside the workspace that the agent may write: its handoff and its requests."""
+
+    run_id: str
+    agent: str
+    settings: AgentSettings
+    task: Task
+    workspace: Path
+    side: Path
+    folder: Path
+    readable: tuple[Path, ...]
+    wall_s: float
+    idle_s: float
+
+
+@dataclass(frozen=True)
+class AgentResult:
+    """How it ended. `handoff` is the raw bytes it left (None: none). `asked` is the operation it waits for (end asked)."""
+
+    end: AgentEnd
+    exit_code: int | None
+    duration_s: float
+    handoff: bytes | None = None
+    asked: Operation | None = None
+    tokens: int = 0
+    cost: float = 0.0
+    note: str = ""
+
+
+class Agent(Protocol):
+    async def perform(self, run: AgentRun) -> AgentResult:
+        """Do the task in the workspace. Cancelling ends the agent's whole process tree."""
+        ...
+
+
+class Implementer(Protocol):
+    """The role's own part: what the agent is told, and what its handoff says."""
+
+    def task(self, order: WorkOrder, attempt: int, feedback: Sequence[str], granted: Sequence[GrantedOperation]) -> Task: ...
+
+    def summary(self, handoff: bytes | None, changed_paths: Sequence[str]) -> ChangeSummary | Abort:
+        """Raises HandoffError for an invalid one; without one, a minimal summary is made from the changed paths."""
+        ...
+
+
+# ---- gates ---------------------------------------------------------------------------------------------------------
+
+Emit = Callable[[str, dict[str, Any]], Awaitable[None]]
+"""Append one event (kind, fields) to the journal; returns when it is durable."""
+
+
+@dataclass(frozen=True)
+class GuardRequest:
+    """A change's own tree against the base it started from. `changed` are (status, old mode, new mode, path) rows."""
+
+    tree: str
+    base_tree: str
+    allow: tuple[str, ...]
+    deny: tuple[str, ...]
+    guards: Guards
+    work_order: str
+
+
+@dataclass(frozen=True)
+class GateRequest:
+    """Run `gates` on `tree`, which is main (`base_tree`) with the change merged. All ids are full git object ids.
+
+    key: stable name of this run; running it again with the same key continues it.
+    base_report: digest of the report of `base_tree`, from which the inventory of passing tests is taken ("" = none).
+    kind: land | gates. tests_gone: test ids (or prefixes) that the work order may remove or change.
+    """
+
+    key: str
+    tree: str
+    base_tree: str
+    base_commit: str
+    repository: str
+    gates: tuple[Gate, ...]
+    policy: str
+    base_report: str = ""
+    kind: Literal["land", "gates"] = "land"
+    change: str = ""
+    work_order: str = ""
+    tests_gone: tuple[str, ...] = ()
+    guards: tuple[GuardResult, ...] = ()
+    flags: tuple[str, ...] = ()
+    nice: int = 0
+
+
+@dataclass(frozen=True)
+class SignedReport:
+    """`digest` is `sha256:<hex>` of the DSSE envelope's bytes in the artifact store."""
+
+    digest: str
+    report: VerificationReport
+
+
+class GateRunner(Protocol):
+    async def guard(self, request: GuardRequest) -> tuple[GuardResult, ...]:
+        """Every guard's word on the change, from tree objects alone."""
+        ...
+
+    async def run(self, request: GateRequest, emit: Emit) -> SignedReport:
+        """Run the gates and sign what was seen, green or red. Raises InfrastructureFault when nothing can be said."""
+        ...
+
+    async def restore(self, tree: str, previous: str, base_tree: str, base_commit: str, policy: str) -> SignedReport:
+        """A fresh `restore` report for a tree whose `previous` report is green."""
+        ...
+
+    def load(self, digest: str) -> VerificationReport:
+        """The report of an envelope in the artifact store, its signature verified with our own key. Raises SwarmError."""
+        ...
+
+
+# ---- canary --------------------------------------------------------------------------------------------------------
+
+Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE", "ENVIRONMENT"]
+
+
+@dataclass(frozen=True)
+class CanaryRequest:
+    key: str
+    commit: str
+    tree: str
+    flows: tuple[Flow, ...]
+
+
+@dataclass(frozen=True)
+class FlowOutcome:
+    """`samples` name -> values in order. `artifacts` name -> digest (trace, log). `reason` is one sentence."""
+
+    flow: str
+    verdict: Verdict
+    reason: str
+    duration_s: float
+    samples: Mapping[str, list[float]] = field(default_factory=dict)
+    artifacts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CanaryOutcome:
+    """The raw outcome of one run of all flows; the confirmation policy is the planner's."""
+
+    verdict: Verdict
+    reason: str
+    flows: tuple[FlowOutcome, ...]
+
+
+class CanaryRunner(Protocol):
+    async def run(self, request: CanaryRequest) -> CanaryOutcome: ...
+
+
+# ---- triage --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Regression:
+    """What the triager is given: the reverted change and what the canary saw."""
+
+    work_order: str
+    title: str
+    commit: str
+    flow: str
+    reason: str
+    allow: tuple[str, ...]
+    nth: int
+    probability: float
+    item: str = ""
+    """The roadmap item of the reverted work order, which the bug order joins."""
+
+
+class Triager(Protocol):
+    def bug_order(self, regression: Regression) -> dict[str, Any]:
+        """The bug work order as JSON-ready fields of `WorkOrder`."""
+        ...
