@@ -1,0 +1,192 @@
+"""Reading the journal, from the engine and from any other process, while it is being written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from engine.errors import UserError
+from engine.journal.rows import GENESIS, chain_hash, decode_event
+from engine.journal.schema import connect, damaged, explained, refuse_newer
+from engine.models.event import Event
+
+MAX_ARGS_BYTES = 64_000
+_PAGE_ROWS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What a client asked the engine to do. `at` is UTC seconds by the client's clock."""
+
+    id: int
+    at: float
+    name: str
+    args: dict[str, Any]
+
+
+class Reads:
+    """Queries over one read-only connection, for any thread. Raises UserError (damaged) or InfrastructureFault.
+
+    Results come in pages, so that no read transaction stays open and checkpoints are never held up.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        if not path.is_file():
+            raise UserError(f"There is no journal at {path}: start the engine once with `swarm`.")
+        try:
+            self._connection = connect(path, write=False)
+        except sqlite3.Error as error:
+            raise explained(path, error) from error
+        try:
+            if not refuse_newer(self._connection, path):
+                raise UserError(f"The journal at {path} is empty: start the engine once with `swarm`.")
+        except sqlite3.Error as error:
+            self._connection.close()
+            raise explained(path, error) from error
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def rows(self, query: str, *parameters: Any) -> list[Any]:
+        """All rows of a query."""
+        try:
+            with self._lock:
+                return self._connection.execute(query, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise explained(self._path, error) from error
+
+    def events(self, after: int, limit: int | None) -> Iterator[Event]:
+        left = limit
+        while left is None or left > 0:
+            page = _PAGE_ROWS if left is None else min(left, _PAGE_ROWS)
+            query = "SELECT seq, at, kind, json FROM events WHERE seq > ? ORDER BY seq LIMIT ?"
+            rows = self.rows(query, after, page)
+            for seq, at, kind, body in rows:
+                try:
+                    yield decode_event(seq, at, kind, body)
+                except ValueError as error:
+                    raise damaged(self._path, str(error)) from error
+            if len(rows) < page:
+                return
+            after = rows[-1][0]
+            left = None if left is None else left - page
+
+    def last_seq(self) -> int:
+        return int(self.rows("SELECT coalesce(max(seq), 0) FROM events")[0][0])
+
+    def newest_snapshot(self) -> tuple[int, bytes] | None:
+        for seq, digest, state in self.rows("SELECT seq, digest, state FROM snapshots ORDER BY seq DESC"):
+            if hashlib.sha256(state).digest() == digest:
+                return int(seq), bytes(state)
+        return None
+
+    def first_break(self, after: int) -> int | None:
+        """The first seq behind `after` whose row does not follow from the row before it, or None."""
+        before = self.rows("SELECT hash FROM events WHERE seq = ?", after)
+        if after and not before:
+            return after
+        prev: bytes = before[0][0] if before else GENESIS
+        # Cast to BLOB: a flipped bit may leave text that is no longer UTF-8, and that is a break, not an error.
+        query = (
+            "SELECT seq, at, CAST(boot_id AS BLOB), monotonic, CAST(kind AS BLOB), CAST(json AS BLOB), prev, hash "
+            "FROM events WHERE seq > ? ORDER BY seq LIMIT ?"
+        )
+        while rows := self.rows(query, after, _PAGE_ROWS):
+            for seq, at, boot_id, monotonic, kind, body, claimed_prev, claimed in rows:
+                expected = chain_hash(prev, after + 1, at, boot_id, monotonic, kind, body)
+                if seq != after + 1 or claimed_prev != prev or claimed != expected:
+                    return after + 1
+                after, prev = seq, claimed
+        return None
+
+    def open_commands(self) -> list[Command]:
+        rows = self.rows("SELECT id, at, name, args FROM inbox WHERE answer IS NULL ORDER BY id")
+        return [_command(*row) for row in rows]
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+
+def _command(number: int, at: float, name: str, args: str) -> Command:
+    # Whatever stands in the inbox must be settled some day, so what cannot be read becomes a command nobody knows.
+    try:
+        data = json.loads(args)
+    except ValueError:
+        data = None
+    if not isinstance(data, dict):
+        return Command(number, at, "unreadable", {})
+    return Command(number, at, name, cast("dict[str, Any]", data))
+
+
+class JournalReader:
+    """A client's view of the journal of a running or stopped engine. Reading never writes, and never waits for it.
+
+    Raises UserError when there is no journal, it is damaged, or a newer version wrote it.
+    """
+
+    def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
+        self._path = path
+        self._now = now
+        self._reads = Reads(path)
+
+    def events(self, after: int = 0, limit: int | None = None) -> Iterator[Event]:
+        """Events with a seq above `after`, in order, at most `limit`; those that arrive meanwhile may be among them."""
+        return self._reads.events(after, limit)
+
+    def last_seq(self) -> int:
+        """The seq of the newest durable event; 0 when there is none."""
+        return self._reads.last_seq()
+
+    def newest_snapshot(self) -> tuple[int, bytes] | None:
+        """(seq, state) of the newest undamaged snapshot: the state after all events up to and including seq."""
+        return self._reads.newest_snapshot()
+
+    def verify_chain(self, after: int = 0) -> int | None:
+        """See `Journal.verify_chain`."""
+        return self._reads.first_break(after)
+
+    def data_version(self) -> int:
+        """A number that changes when anyone else has written: a few microseconds, so it can be polled."""
+        return int(self._reads.rows("PRAGMA data_version")[0][0])
+
+    def send(self, name: str, args: Mapping[str, Any] | None = None) -> int:
+        """Put a command into the engine's inbox, durably; its id. It waits there until an engine takes it."""
+        encoded = json.dumps(dict(args or {}), separators=(",", ":"), allow_nan=False)
+        if len(encoded) > MAX_ARGS_BYTES:
+            raise UserError(f"The command {name} has {len(encoded)} bytes, at most {MAX_ARGS_BYTES}: make it shorter.")
+        try:
+            connection = connect(self._path, write=True)
+            try:
+                sql = "INSERT INTO inbox (at, name, args) VALUES (?, ?, ?)"
+                number = connection.execute(sql, (self._now(), name, encoded)).lastrowid
+            finally:
+                connection.close()
+        except sqlite3.Error as error:
+            raise explained(self._path, error) from error
+        assert number is not None  # an INSERT into a rowid table always has one
+        return number
+
+    def command_answer(self, number: int) -> dict[str, Any] | None:
+        """The engine's answer to a command, or None while there is none."""
+        rows = self._reads.rows("SELECT answer FROM inbox WHERE id = ?", number)
+        return json.loads(rows[0][0]) if rows and rows[0][0] is not None else None
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._reads.close()
+
+    def __enter__(self) -> JournalReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

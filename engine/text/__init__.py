@@ -1,0 +1,1 @@
+"""Text from outside: made harmless to look at (`sanitise`) and free of secrets (`redact`)."""
