@@ -1,0 +1,84 @@
+"""A look at the user's own repository: what it is, and what a person must mend before the swarm can work on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import UserError
+from engine.git.door import Completed, UserGit
+from engine.git.names import check_branch, decode_path
+
+
+@dataclass(frozen=True)
+class Repository:
+    """root: the top of the work tree. git_dir: of this worktree. common_dir: where branches and objects are.
+
+    branch: the checked-out one, None when HEAD is detached. head: full id. object_format: sha1 or sha256.
+    """
+
+    root: Path
+    git_dir: Path
+    common_dir: Path
+    branch: str | None
+    head: str
+    object_format: str
+
+
+def inspect(path: Path, main_branch: str | None = None) -> Repository:
+    """The repository that `path` lies in. `main_branch`: must be there, when given.
+
+    Raises UserError: no folder, no repository, not trusted by git, bare, without commits, without the branch, shallow
+    or partial (a history with holes cannot be proved).
+    """
+    if not path.is_dir():
+        raise UserError(f"{path} is not a folder: name a git repository with --repo.")
+    git = UserGit(path)
+    bare = git.run("rev-parse", "--is-bare-repository", ok=(0, 128))
+    if bare.returncode != 0:
+        raise UserError(_why_not(path, bare))
+    if bare.line == "true":
+        raise UserError(f"{path} is a bare repository: name a clone of it that has files.")
+    top = git.run("rev-parse", "--show-toplevel", ok=(0, 128))
+    if top.returncode != 0:
+        raise UserError(f"{path} lies inside a repository's .git: name the folder with the files.")
+    head = git.run("rev-parse", "--verify", "--quiet", "HEAD^{commit}", ok=(0, 1, 128))
+    wanted = check_branch(main_branch) if main_branch is not None else None
+    if head.returncode != 0 and (wanted is None or user_tip(path, wanted) is None):
+        raise UserError(f"{path} has no commit yet: make the first one, then start the swarm.")
+    if wanted is not None and user_tip(path, wanted) is None:
+        raise UserError(f'{path} has no branch "{wanted}": name the right one as project.main in swarm.toml.')
+    if git.run("rev-parse", "--is-shallow-repository").line == "true":
+        raise UserError(f"{path} is a shallow clone: run `git fetch --unshallow` first.")
+    if git.run("config", "--get", "extensions.partialClone", ok=(0, 1)).returncode == 0:
+        raise UserError(f"{path} is a partial clone, whose history has holes: clone it without --filter.")
+    branch = git.run("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1))
+    return Repository(
+        root=_path(top),
+        git_dir=_path(git.run("rev-parse", "--absolute-git-dir")),
+        common_dir=_path(git.run("rev-parse", "--path-format=absolute", "--git-common-dir")),
+        branch=branch.line if branch.returncode == 0 else None,
+        head=head.line if head.returncode == 0 else "",
+        object_format=git.run("rev-parse", "--show-object-format").line,
+    )
+
+
+def user_tip(user_repo: Path, branch: str) -> str | None:
+    """The commit of the user's branch, or None when there is no such branch."""
+    ref = f"refs/heads/{check_branch(branch)}^{{commit}}"
+    done = UserGit(user_repo).run("rev-parse", "--verify", "--quiet", "--end-of-options", ref, ok=(0, 1))
+    return done.line if done.returncode == 0 else None
+
+
+def _why_not(path: Path, done: Completed) -> str:
+    if "dubious ownership" in done.stderr:
+        trust = f'git config --global --add safe.directory "{path}"'
+        return f"{path} belongs to another account: run `{trust}` if you trust it."
+    if "not a git repository" in done.stderr:
+        return f"{path} is not in a git repository: name one with --repo, or run `git init` and commit."
+    first = next((line for line in done.stderr.splitlines() if line.strip()), "git gave no reason")
+    return f"git cannot read {path} ({first.strip()[:200]}): mend that first."
+
+
+def _path(done: Completed) -> Path:
+    return Path(decode_path(done.stdout.removesuffix(b"\n").removesuffix(b"\r")))
