@@ -1,0 +1,144 @@
+"""Linux sandbox by bubblewrap (bwrap): namespaces, a read-only system, nothing of the user's but what the policy names.
+
+The root is an empty tmpfs. Into it go the system's programs and libraries, an allow-listed part of /etc, private /proc,
+/dev, /tmp, /run and home, and then the policy's paths, outermost first, so that an inner path overrides an outer one.
+Flags as bwrap(1) documents them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from engine.ports import SandboxPolicy
+
+SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store")
+ETC = (
+    "alternatives",
+    "ca-certificates",
+    "ca-certificates.conf",
+    "crypto-policies",
+    "debian_version",
+    "fonts",
+    "gai.conf",
+    "group",
+    "host.conf",
+    "hostname",
+    "hosts",
+    "inputrc",
+    "java",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "locale.alias",
+    "locale.conf",
+    "localtime",
+    "magic",
+    "mime.types",
+    "nsswitch.conf",
+    "os-release",
+    "passwd",
+    "pki/ca-trust",
+    "pki/tls/certs",
+    "pki/tls/cert.pem",
+    "protocols",
+    "python3",
+    "resolv.conf",
+    "rpc",
+    "services",
+    "shells",
+    "ssl/certs",
+    "ssl/openssl.cnf",
+    "static",
+    "terminfo",
+    "timezone",
+)
+"""What programs need of /etc, and nothing that holds secrets: root's sandbox could read shadow and private keys."""
+ETC_PATTERNS = ("java-*", "python3.*", "ld-musl-*.path")
+TMP_SIZE_BYTES = 1_000_000_000
+"""Limit of each private tmpfs: it is memory."""
+
+
+class BubblewrapSandbox:
+    """Implements `engine.ports.Sandbox`.
+
+    program: absolute path of bwrap. guarantees: as probed. home: the folder that is hidden. optional: flags that this
+    bwrap was seen to support (`--disable-userns`).
+    """
+
+    name = "bubblewrap"
+
+    def __init__(
+        self, program: Path, guarantees: Mapping[str, bool], *, home: Path, optional: tuple[str, ...] = ()
+    ) -> None:
+        self.guarantees: Mapping[str, bool] = dict(guarantees)
+        self._program = str(program)
+        self._home = home
+        self._optional = optional
+
+    def wrap(self, argv: tuple[str, ...], cwd: Path, env: Mapping[str, str], policy: SandboxPolicy) -> tuple[str, ...]:
+        """The whole argv. It shows the values of `env` to everybody on the machine: prefer `parts` for secrets."""
+        program, options = self.parts(argv, cwd, env, policy)
+        return (*program, *options, "--", *argv)
+
+    def parts(
+        self, argv: tuple[str, ...], cwd: Path, env: Mapping[str, str], policy: SandboxPolicy
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """(program, options): the options can be given by `--args FD` instead."""
+        options = [
+            *("--unshare-user", "--unshare-all", *self._optional),
+            *(["--share-net"] if policy.network else []),
+            *("--die-with-parent", "--new-session", "--cap-drop", "ALL"),
+        ]
+        options += _system()
+        options += _etc()
+        options += self._private()
+        options += _policy(policy)
+        options += ["--remount-ro", "/", "--chdir", str(cwd), "--clearenv"]
+        for name, value in env.items():
+            options += ["--setenv", name, value]
+        return (self._program,), tuple(options)
+
+    def _private(self) -> Iterator[str]:
+        """Fresh, empty and private folders. They come before the policy's paths, some of which lie below them."""
+        yield from ("--proc", "/proc", "--dev", "/dev")
+        homes = {self._home, self._home.resolve()} - {Path("/")}
+        for mode, folder in (("1777", "/tmp"), ("1777", "/var/tmp"), ("0755", "/run")):
+            yield from ("--perms", mode, "--size", str(TMP_SIZE_BYTES), "--tmpfs", folder)
+        for folder in sorted(homes, key=_depth):
+            yield from ("--perms", "0700", "--size", str(TMP_SIZE_BYTES), "--tmpfs", str(folder))
+
+
+def _system() -> Iterator[str]:
+    for name in SYSTEM:
+        path = Path(name)
+        if path.is_symlink():
+            yield from ("--symlink", str(path.readlink()), name)
+        elif path.is_dir():
+            yield from ("--ro-bind", name, name)
+
+
+def _etc() -> Iterator[str]:
+    etc = Path("/etc")
+    entries = [etc / name for name in ETC] + [path for pattern in ETC_PATTERNS for path in sorted(etc.glob(pattern))]
+    for entry in entries:
+        if entry.exists():
+            # A link into /run (resolv.conf on many systems) would dangle inside, so its target is what gets bound.
+            yield from ("--ro-bind", str(entry.resolve()), str(entry))
+
+
+def _policy(policy: SandboxPolicy) -> Iterator[str]:
+    """Binds, outermost first. Writable wins over readable. Missing readable paths and the system are skipped."""
+    flags: dict[Path, str] = {}
+    for path in policy.readable:
+        if path.exists() and not any(path.resolve().is_relative_to(system) for system in SYSTEM):
+            flags[path] = flags[path.resolve()] = "--ro-bind"
+    for path in policy.writable:
+        flags[path] = flags[path.resolve()] = "--bind"
+    for path in sorted(flags, key=_depth):
+        # A device or a mount option of the source does not come along; the target keeps its own path inside.
+        yield from (flags[path], str(path.resolve()), str(path))
+
+
+def _depth(path: Path) -> int:
+    return len(path.parts)
