@@ -1,0 +1,106 @@
+"""What the planner can ask for. Each action has a key; a key runs once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Action:
+    """`key` names one attempt at one effect; `effect` is the key without the attempt, under which failures are counted."""
+
+    key: str
+    effect: str
+
+
+@dataclass(frozen=True)
+class Record(Action):
+    """A decision that only has to be written down: its effect is the event."""
+
+    kind: str = ""
+    work_order: str = ""
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StartRun(Action):
+    """An attempt of the implementer on a work order, on a workspace of main as it is when it starts."""
+
+    order: str = ""
+    run: str = ""
+
+
+@dataclass(frozen=True)
+class CheckChange(Action):
+    """The guards on the change's own tree."""
+
+    change: str = ""
+
+
+@dataclass(frozen=True)
+class GateChange(Action):
+    """The gates on main with the change merged. `main`: the commit that is assumed to be main's tip."""
+
+    change: str = ""
+    main: str = ""
+    nice: int = 0
+
+
+@dataclass(frozen=True)
+class GateMain(Action):
+    """The gates on main's own tree: the base that changes are compared with, or a person's commits."""
+
+    commit: str = ""
+    tree: str = ""
+
+
+@dataclass(frozen=True)
+class Land(Action):
+    """Move main to the change's proved tree."""
+
+    change: str = ""
+    report: str = ""
+
+
+@dataclass(frozen=True)
+class Restore(Action):
+    """Put main back to the tree of `to`, by one ordinary commit. `red`: the commit whose canary is red."""
+
+    to: str = ""
+    red: str = ""
+
+
+@dataclass(frozen=True)
+class Adopt(Action):
+    """Take a person's commits on the user's main into the hub."""
+
+    commit: str = ""
+
+
+@dataclass(frozen=True)
+class Publish(Action):
+    """Bring hub's main to the user's repository."""
+
+    commit: str = ""
+
+
+@dataclass(frozen=True)
+class RunCanary(Action):
+    """One canary run on `commit`. `about` is the commit that is being judged (control: another one)."""
+
+    commit: str = ""
+    about: str = ""
+    purpose: str = "first"
+
+
+@dataclass(frozen=True)
+class FileBug(Action):
+    """Ask the triager for the bug work order of a regression."""
+
+    commit: str = ""
+
+
+MOVERS = (Land, Restore, Adopt)
+"""Actions that move main. At most one of them is desired at a time, and none is cancelled once it began."""
+CANCELLABLE = (StartRun, GateChange, GateMain, RunCanary, CheckChange)

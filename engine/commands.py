@@ -1,0 +1,106 @@
+"""Commands from clients: what people may tell the engine. Each is answered once, with a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from engine.errors import UserError
+from engine.journal import Command
+from engine.models.event import NewEvent
+from engine.state import Approval, Order, State
+
+Emit = Callable[..., Awaitable[Any]]
+
+
+async def execute(command: Command, state: State, emit: Emit, stop: Callable[[], None]) -> dict[str, Any]:
+    """Carry it out. Returns `{"ok": bool, "said": sentence}`; a command that cannot be done is an answer, not an error."""
+    try:
+        said = await _COMMANDS[command.name](state, command.args, emit) if command.name in _COMMANDS else None
+        if command.name == "stop":
+            stop()
+            said = "stopping now"
+        if said is None:
+            return {"ok": False, "said": f"the engine knows no command {command.name!r}"}
+    except (UserError, KeyError, TypeError) as error:
+        return {"ok": False, "said": str(error)}
+    return {"ok": True, "said": said}
+
+
+def find_approval(state: State, ident: str) -> Approval:
+    """A pending approval by its id. Raises UserError that says what there is."""
+    approval = state.approvals.get(ident)
+    if approval is None:
+        pending = [a.id for a in state.approvals.values() if a.status == "pending"]
+        raise UserError(f"there is no approval {ident}; pending: {', '.join(pending) or 'none'}")
+    if approval.status != "pending":
+        raise UserError(f"approval {ident} was already {approval.status}")
+    return approval
+
+
+def find_order(state: State, ident: str) -> Order:
+    """A work order by its id. Raises UserError that says how to see them."""
+    order = state.orders.get(ident)
+    if order is None:
+        raise UserError(f"there is no work order {ident}; `swarm roadmap show` lists them")
+    return order
+
+
+async def _approve(state: State, args: dict[str, Any], emit: Emit) -> str:
+    approval = find_approval(state, args["id"])
+    fields = {"approval": approval.id, "answer": "approved", "by": args.get("by", "a person"), "hash": approval.hash}
+    await emit(NewEvent("approval_answered", fields, work_order=approval.order))
+    return f"approved: {approval.title}"
+
+
+async def _deny(state: State, args: dict[str, Any], emit: Emit) -> str:
+    approval = find_approval(state, args["id"])
+    fields = {"approval": approval.id, "answer": "denied", "by": args.get("by", "a person"), "why": args.get("why", "")}
+    await emit(NewEvent("approval_answered", fields, work_order=approval.order))
+    return f"denied: {approval.title}"
+
+
+async def _pause(state: State, _args: dict[str, Any], emit: Emit) -> str:
+    if state.paused:
+        return "it was paused already"
+    await emit(NewEvent("engine_paused"))
+    return "paused: no new runs start; what runs goes on, and what is green still lands"
+
+
+async def _resume(state: State, _args: dict[str, Any], emit: Emit) -> str:
+    if not state.paused:
+        return "it was not paused"
+    await emit(NewEvent("engine_resumed"))
+    return "resumed"
+
+
+async def _drain(_state: State, _args: dict[str, Any], emit: Emit) -> str:
+    await emit(NewEvent("engine_draining"))
+    return "finishing what runs, taking no new work"
+
+
+async def _retry(state: State, args: dict[str, Any], emit: Emit) -> str:
+    order = find_order(state, args["work_order"])
+    if order.phase not in ("parked", "rejected", "reverted"):
+        raise UserError(f"{order.spec.id} is {order.phase}; only parked, rejected or reverted orders can be retried")
+    await emit(NewEvent("work_order_ready", {"fresh": True, "by": args.get("by", "a person")}, work_order=order.spec.id))
+    return f"{order.spec.id} is ready again, with fresh attempts"
+
+
+async def _cancel(state: State, args: dict[str, Any], emit: Emit) -> str:
+    order = find_order(state, args["work_order"])
+    if order.phase in ("landed", "healthy", "cancelled"):
+        raise UserError(f"{order.spec.id} is {order.phase} and cannot be cancelled")
+    await emit(NewEvent("work_order_cancelled", {"by": args.get("by", "a person")}, work_order=order.spec.id))
+    return f"{order.spec.id} is cancelled; what its agents wrote is kept under refs/swarm/keep/"
+
+
+_COMMANDS: dict[str, Callable[[State, dict[str, Any], Emit], Awaitable[str]]] = {
+    "approve": _approve,
+    "deny": _deny,
+    "pause": _pause,
+    "resume": _resume,
+    "drain": _drain,
+    "retry": _retry,
+    "cancel": _cancel,
+}

@@ -1,0 +1,61 @@
+"""What follows a landing: publishing, canary runs, and the bug work order of a regression."""
+
+from __future__ import annotations
+
+import asyncio
+
+from engine.actions import FileBug, Publish, RunCanary
+from engine.effects.world import World
+from engine.git.publish import Published, publish
+from engine.models.event import NewEvent
+from engine.models.roadmap import WorkOrder
+from engine.ports import CanaryRequest
+from engine.ports import Regression as RegressionReport
+
+
+async def publish_main(world: World, action: Publish) -> None:
+    """Bring hub's main to the user's repository: fast-forward only; otherwise pending, with the reason."""
+    branch = world.state().branch
+    outcome = await asyncio.to_thread(publish, world.hub, world.repo, branch)
+    if isinstance(outcome, Published):
+        await world.emit(NewEvent("published", {"commit": outcome.commit, "to": "local"}))
+    else:
+        await world.emit(NewEvent("publish_pending", {"commit": action.commit, "reason": outcome.reason}))
+
+
+async def run_canary(world: World, action: RunCanary) -> None:
+    """One run of every flow on one commit, and its raw verdict."""
+    flows = tuple(world.settings().canary.flow)
+    tree = await asyncio.to_thread(world.hub.tree_of, action.commit)
+    fields = {"commit": action.commit, "about": action.about, "purpose": action.purpose}
+    await world.emit(NewEvent("canary_started", fields))
+    key = f"{action.effect.replace(':', '.')}.{world.epoch()}.{action.key.rsplit('#', 1)[-1]}"
+    outcome = await world.ports.canary.run(CanaryRequest(key=key, commit=action.commit, tree=tree, flows=flows))
+    flows_said = [
+        {
+            "flow": flow.flow, "verdict": flow.verdict, "reason": flow.reason, "duration_s": round(flow.duration_s, 3),
+            "samples": {name: list(values) for name, values in flow.samples.items()}, "artifacts": dict(flow.artifacts),
+        }
+        for flow in outcome.flows
+    ]  # fmt: skip
+    bad = next((flow.flow for flow in outcome.flows if flow.verdict == outcome.verdict), "") if outcome.verdict != "PASS" else ""
+    said = {"verdict": outcome.verdict, "reason": outcome.reason, "flow": bad, "flows": flows_said}
+    await world.emit(NewEvent("canary_finished", fields | said))
+
+
+async def file_bug(world: World, action: FileBug) -> None:
+    """The triager's bug work order for a regression whose culprit is known."""
+    state = world.state()
+    regression = next(r for r in state.regressions if r.commit == action.commit)
+    order = state.orders.get(regression.order)
+    nth = 1 + sum(r.bug not in ("", "none") and r.order == regression.order for r in state.regressions)
+    said = RegressionReport(
+        work_order=regression.order or f"person-{regression.culprit[:12]}",
+        title=order.spec.title if order else f"commit {regression.culprit[:12]}",
+        commit=regression.culprit, flow=regression.flow, reason=regression.reason,
+        allow=tuple(order.spec.allow) if order else (), nth=nth, probability=1.0,
+    )  # fmt: skip
+    raw = world.ports.triager.bug_order(said)
+    spec = WorkOrder.model_validate(raw)
+    fields = {"order": spec.model_dump(mode="json", by_alias=True), "because": f"canary flow {regression.flow} was red", "regression": action.commit}
+    await world.emit(NewEvent("work_order_added", fields, work_order=spec.id))

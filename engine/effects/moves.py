@@ -1,0 +1,153 @@
+"""Moving main: landing, restoring, adopting a person's commits. The only commit point is one ref.
+
+Protocol: compute everything that can be computed again (tree, commit with fixed dates and trailers, so its id is known),
+journal the intent, compare-and-swap the ref, journal the outcome. `settle` finishes what a crash left, by looking at the ref.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import replace
+
+from engine.actions import Adopt, Land, Restore
+from engine.effects.world import World, trailers
+from engine.errors import MergeConflict, SwarmError
+from engine.models.event import NewEvent
+from engine.state import Change, State
+from engine.text.sanitise import sanitise, sanitise_line
+
+SUMMARY_CAP = 4_000
+
+
+class StaleError(SwarmError):
+    """Main is not what the evidence was made for. The planner will ask again for what is needed now."""
+
+
+async def land(world: World, action: Land) -> None:
+    """Land the change's proved tree. Recomputes every value that the report is bound to; a stale one does not land."""
+    state = world.state()
+    change = state.changes[action.change]
+    main, tree = state.main, state.main_tree
+    signed = await asyncio.to_thread(world.ports.gates.load, action.report)
+    try:
+        merged = await asyncio.to_thread(world.hub.merge_tree, main, change.head)
+    except MergeConflict as conflict:
+        raise StaleError(str(conflict)) from conflict
+    bound = {
+        "tree": (signed.tree, merged),
+        "base": (signed.base, tree),
+        "policy": (signed.policy, state.policy),
+        "repository": (signed.repository, state.repository),
+        "change": (signed.change, change.id),
+        "result": (signed.result, "green"),
+    }
+    if wrong := [name for name, (said, is_) in bound.items() if said != is_]:
+        raise StaleError(f"the report {action.report[:19]} does not fit what would land: {', '.join(wrong)}")
+    effect_id = _effect_id("land", change.id, main, merged)
+    parents = [main, change.head] if change.person else [main]
+    message = _landing_message(state, change, action.report, effect_id)
+    commit = await asyncio.to_thread(world.hub.commit, merged, parents, message, _stamp(state, change))
+    fields = {"change": change.id, "commit": commit, "tree": merged, "report": action.report, "parent": main}
+    await _move(world, "land", effect_id, commit, main, NewEvent("change_landed", fields, work_order=change.order))
+
+
+async def restore(world: World, action: Restore) -> None:
+    """Put main back to last good's tree: one ordinary commit on top, no rewritten history, its own fresh report."""
+    state = world.state()
+    main, tree = state.main, await asyncio.to_thread(world.hub.tree_of, action.to)
+    proved = state.verified.get(tree)
+    if proved is None or proved.result != "green":
+        raise SwarmError(f"last good {action.to[:12]} has no green report, so main cannot be restored to it")
+    signed = (await world.ports.gates.restore(tree, proved.report, state.main_tree, main, state.policy)).digest
+    effect_id = _effect_id("restore", action.to, main, tree)
+    gone = [landing.order or landing.commit[:12] for landing in state.landings if landing.commit != action.to]
+    message = "\n".join(
+        [
+            f"Restore main to {action.to[:12]}",
+            "",
+            f"The canary is red on {action.red[:12]}: {sanitise_line(state.canaries[action.red].reason)[:300]}",
+            f"Taken back for now: {', '.join(gone)}.",
+            "",
+            trailers([("Work-Order", f"restore-{action.red[:12]}"), ("Report", signed), ("Effect-Id", effect_id)]),
+        ]
+    )
+    commit = await asyncio.to_thread(world.hub.commit, tree, [main], message, state.restores_at[-1] if state.restores_at else state.started_at)
+    fields = {"commit": commit, "tree": tree, "to": action.to, "from": main, "red": action.red, "report": signed}
+    await _move(world, "restore", effect_id, commit, main, NewEvent("main_restored", fields))
+
+
+async def adopt(world: World, action: Adopt) -> None:
+    """Take a person's commits: fast-forward if hub's main is behind them, else propose them as a change of their own."""
+    state, hub = world.state(), world.hub
+    fetched = await asyncio.to_thread(hub.fetch_user, world.repo, state.branch)
+    if fetched != action.commit:
+        await world.emit(NewEvent("user_main_seen", {"commit": fetched}))
+        return
+    if await asyncio.to_thread(hub.is_ancestor, fetched, state.main):
+        await world.emit(NewEvent("user_main_settled", {"commit": fetched}))
+        return
+    tree = await asyncio.to_thread(hub.tree_of, fetched)
+    if await asyncio.to_thread(hub.is_ancestor, state.main, fetched):
+        commits = [info.commit for info in await asyncio.to_thread(hub.commits_between, state.main, fetched)]
+        effect_id = _effect_id("adopt", fetched, state.main, tree)
+        fields = {"commit": fetched, "tree": tree, "old": state.main, "commits": commits}
+        await _move(world, "adopt", effect_id, fetched, state.main, NewEvent("commits_adopted", fields))
+        return
+    base = await asyncio.to_thread(hub.merge_base, state.main, fetched)
+    rows = await asyncio.to_thread(hub.changed, await asyncio.to_thread(hub.tree_of, base), tree)
+    fields = {
+        "change": f"person/{fetched[:12]}", "base": base, "head": fetched, "tree": tree, "person": True,
+        "paths": [row.path for row in rows], "summary": "a person's commits on main", "agent": "",
+    }  # fmt: skip
+    await world.emit(NewEvent("change_proposed", fields))
+
+
+async def settle(world: World) -> None:
+    """At start: every intent without an outcome is settled by looking at main, never by guessing."""
+    for effect_id, intent in list(world.state().intents.items()):
+        if await asyncio.to_thread(world.hub.is_ancestor, intent["new"], (await asyncio.to_thread(world.hub.main)).commit):
+            outcome = intent["outcome"]
+            await world.emit(NewEvent(outcome["kind"], outcome["fields"], work_order=outcome["work_order"]))
+        else:
+            # Main did not move. The evidence may still hold: the planner asks again, with a new intent.
+            await world.emit(NewEvent("intent_abandoned", {"effect_id": effect_id, "reason": "main had not moved when the engine came back"}))
+
+
+async def _move(world: World, effect: str, effect_id: str, new: str, old: str, outcome: NewEvent) -> None:
+    outcome = replace(outcome, fields={**outcome.fields, "effect_id": effect_id})
+    written = {"kind": outcome.kind, "fields": outcome.fields, "work_order": outcome.work_order}
+    intent = {"effect": effect, "effect_id": effect_id, "old": old, "new": new, "outcome": written}
+    await world.emit(NewEvent("intent", intent, work_order=outcome.work_order))
+    if not await asyncio.to_thread(world.hub.move_main, new, old):
+        await world.emit(NewEvent("intent_abandoned", {"effect_id": effect_id, "reason": "main had moved on"}))
+        return
+    await world.emit(outcome)
+    world.on_main_moved()
+    world.log.info("git", f"main moved by {effect}", commit=new)
+
+
+def _effect_id(*parts: str) -> str:
+    return f"{parts[0]}-{hashlib.sha256('|'.join(parts).encode()).hexdigest()[:16]}"
+
+
+def _stamp(state: State, change: Change) -> float:
+    """A fixed date for the commit: when its order was last touched before landing, so that a repeat makes the same id."""
+    order = state.orders.get(change.order)
+    return order.since if order else state.started_at
+
+
+def _landing_message(state: State, change: Change, report: str, effect_id: str) -> str:
+    """The engine writes the message. Agents' words are sanitised, capped and indented, so that none can pass for a trailer."""
+    order = state.orders.get(change.order)
+    title = sanitise_line(order.spec.title)[:100] if order else f"Merge a person's commits ({change.head[:12]})"
+    said = sanitise(change.summary)[:SUMMARY_CAP]
+    quoted = "\n".join(f"    {line}" for line in said.splitlines())
+    pairs: list[tuple[str, str]] = [("Work-Order", change.order or f"person-{change.head[:12]}"), ("Report", report)]
+    if change.agent:
+        pairs.append(("Agent", change.agent))
+    pairs.append(("Effect-Id", effect_id))
+    body = [title, ""]
+    if quoted:
+        body += [quoted, ""]
+    return "\n".join([*body, trailers(pairs)])

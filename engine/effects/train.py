@@ -1,0 +1,118 @@
+"""Checks on a change's own tree, gates on the merged tree, and gates on main itself."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from engine.actions import CheckChange, GateChange, GateMain
+from engine.effects.world import World
+from engine.errors import InfrastructureFault, MergeConflict
+from engine.models.event import NewEvent
+from engine.models.settings import Gate
+from engine.ports import GateRequest, GuardRequest, SignedReport
+from engine.state import Change, State
+
+
+async def check_change(world: World, action: CheckChange) -> None:
+    """The guards' word on the tree as it was harvested, before it may stand in the queue."""
+    state = world.state()
+    change = state.changes[action.change]
+    if change.status == "proposed":
+        await world.emit(NewEvent("change_verifying", {"change": change.id}, work_order=change.order))
+    spec = state.orders[change.order].spec
+    base_tree = await asyncio.to_thread(world.hub.tree_of, change.base)
+    request = GuardRequest(
+        tree=change.tree, base_tree=base_tree, allow=tuple(spec.allow), deny=tuple(spec.deny),
+        guards=world.settings().guards, work_order=spec.id,
+    )  # fmt: skip
+    results = await world.ports.gates.guard(request)
+    denied = [result for result in results if not result.ok]
+    drafts: list[NewEvent] = []
+    for result in denied:
+        fields = {"rule": result.rule, "reason": result.reason, "paths": result.paths, "change": change.id}
+        drafts.append(NewEvent("guardrail_denied", fields, work_order=spec.id))
+    if denied:
+        reasons = [result.reason for result in denied]
+        drafts.append(NewEvent("change_rejected", {"change": change.id, "reasons": reasons}, work_order=spec.id))
+    else:
+        guards = [result.model_dump() for result in results]
+        drafts.append(NewEvent("change_queued", {"change": change.id, "guards": guards}, work_order=spec.id))
+    await world.emit(*drafts)
+
+
+async def gate_change(world: World, action: GateChange) -> None:
+    """Gate main with the change merged: the tree that would land. A conflict goes back to the order as its input."""
+    state = world.state()
+    change = state.changes[action.change]
+    base_tree = state.main_tree if action.main == state.main else await asyncio.to_thread(world.hub.tree_of, action.main)
+    try:
+        tree = await asyncio.to_thread(world.hub.merge_tree, action.main, change.head)
+    except MergeConflict as conflict:
+        reason = f"it does not merge with main ({action.main[:12]}): conflict in {', '.join(conflict.paths[:10])}; redo it on today's main"
+        await world.emit(NewEvent("change_rejected", {"change": change.id, "reasons": [reason]}, work_order=change.order))
+        return
+    if tree == base_tree:
+        reason = "main already has everything that this change brings"
+        await world.emit(NewEvent("change_rejected", {"change": change.id, "reasons": [reason]}, work_order=change.order))
+        return
+    base = state.base_verdict()
+    spec = state.orders[change.order].spec if change.order in state.orders else None
+    request = GateRequest(
+        key=f"{change.id}@{base_tree[:16]}", tree=tree, base_tree=base_tree, base_commit=action.main,
+        repository=state.repository, gates=_gates(world, state, change), policy=state.policy,
+        base_report=base.report if base else "", kind="land", change=change.id, work_order=change.order,
+        tests_gone=(*spec.tests_changed, *spec.tests_removed) if spec else (), flags=_flags(state, change), nice=action.nice,
+    )  # fmt: skip
+    await _run(world, request)
+
+
+async def gate_main(world: World, action: GateMain) -> None:
+    """Gate main's own tree: the base that changes are compared with, or what a person put there."""
+    state = world.state()
+    request = GateRequest(
+        key=f"main@{action.tree[:16]}", tree=action.tree, base_tree=action.tree, base_commit=action.commit,
+        repository=state.repository, gates=tuple(_land_gates(world)), policy=state.policy, kind="gates",
+    )  # fmt: skip
+    await _run(world, request)
+
+
+async def _run(world: World, request: GateRequest) -> None:
+    async def emit(kind: str, fields: dict[str, Any]) -> None:
+        await world.emit(NewEvent(kind, fields, work_order=request.work_order))
+
+    signed: SignedReport = await world.ports.gates.run(request, emit)
+    report = signed.report
+    if report.result == "error":
+        raise InfrastructureFault("; ".join(report.reasons) or "a gate could not run")
+    fields = {
+        "report_kind": request.kind, "result": report.result, "report": signed.digest, "tree": request.tree, "base": request.base_tree,
+        "base_commit": request.base_commit, "policy": request.policy, "change": request.change, "reasons": report.reasons,
+    }  # fmt: skip
+    await world.emit(NewEvent("report_signed", fields, work_order=request.work_order))
+
+
+def _land_gates(world: World) -> list[Gate]:
+    return [gate for gate in world.settings().gate if "land" in gate.when and gate.run]
+
+
+def _gates(world: World, state: State, change: Change) -> tuple[Gate, ...]:
+    """The gates that the work order names, with what they need; without names all of them."""
+    every = {gate.name: gate for gate in _land_gates(world)}
+    order = state.orders.get(change.order)
+    if order is None or not order.spec.gates:
+        return tuple(every.values())
+    wanted, stack = set[str](), [name for name in order.spec.gates if name in every]
+    while stack:
+        name = stack.pop()
+        if name not in wanted:
+            wanted.add(name)
+            stack.extend(need for need in every[name].needs if need in every)
+    return tuple(gate for name, gate in every.items() if name in wanted)
+
+
+def _flags(state: State, change: Change) -> tuple[str, ...]:
+    order = state.orders.get(change.order)
+    if order is not None and order.spec.kind in ("feature", "fix") and not order.spec.tests and not order.spec.acceptance:
+        return ("unproven-goal",)
+    return ()

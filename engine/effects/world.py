@@ -1,0 +1,62 @@
+"""What effects are given: the wired ports, the journal's door, and a read-only look at the state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from engine.artifacts import ArtifactStore
+from engine.folders import StateFolder
+from engine.git.hub import Hub
+from engine.git.workspaces import Workspaces
+from engine.log import EngineLog
+from engine.models.event import Event, NewEvent
+from engine.models.settings import Settings
+from engine.ports import Agent, CanaryRunner, Clock, Executor, GateRunner, Implementer, Triager
+from engine.state import State
+
+
+class Emit(Protocol):
+    async def __call__(self, *drafts: NewEvent) -> list[Event]:
+        """Append all in one transaction; returns when they are durable and folded into the state."""
+        ...
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The wings and backends that the composition root wired."""
+
+    agents: Callable[[str], Agent]
+    """Kind of agent -> adapter. Raises UserError for a kind that is not there."""
+    implementer: Implementer
+    triager: Triager
+    gates: GateRunner
+    canary: CanaryRunner
+    executor: Executor
+    clock: Clock
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything an effect may touch. `state` and `settings` are looked up at each call: they move."""
+
+    ports: Ports
+    hub: Hub
+    workspaces: Workspaces
+    artifacts: ArtifactStore
+    folders: StateFolder
+    repo: Path
+    log: EngineLog
+    emit: Emit
+    state: Callable[[], State]
+    settings: Callable[[], Settings]
+    epoch: Callable[[], int]
+    on_main_moved: Callable[[], None]
+    """Tells the engine that definitions on main may have changed."""
+
+
+def trailers(pairs: Sequence[tuple[str, str]]) -> str:
+    """A trailer block of a commit message."""
+    return "\n".join(f"{name}: {value}" for name, value in pairs)

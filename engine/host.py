@@ -1,0 +1,254 @@
+"""The engine as it runs on a machine: start and recovery, the watchers around the loop, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import psutil
+
+from engine import watch
+from engine.actions import (
+    Action,
+    Adopt,
+    CheckChange,
+    FileBug,
+    GateChange,
+    GateMain,
+    Land,
+    Publish,
+    Restore,
+    RunCanary,
+    StartRun,
+)
+from engine.commands import execute
+from engine.definitions import Definitions
+from engine.effects import after, moves, runs, train
+from engine.effects.world import Ports, World
+from engine.errors import UserError
+from engine.folders import StateFolder
+from engine.git.hub import Hub
+from engine.git.publish import Repository, user_tip
+from engine.git.workspaces import Workspaces
+from engine.artifacts import ArtifactStore
+from engine.journal import Journal
+from engine.lock import InstanceLock
+from engine.log import EngineLog
+from engine.loop import Effect, EndReason, Engine
+from engine.models.event import Event, NewEvent
+from engine.ports import Clock
+from engine.snapshot import fold
+from engine.state import State
+
+INBOX_POLL_S = 0.2
+HEARTBEAT_S = 5.0
+SUSPEND_GAP_S = 30.0
+
+
+@dataclass(frozen=True)
+class Site:
+    """One engine's place: repository, state folder, and what was opened there. Made by the composition root."""
+
+    repository: Repository
+    folders: StateFolder
+    hub: Hub
+    journal: Journal
+    workspaces: Workspaces
+    artifacts: ArtifactStore
+    definitions: Definitions
+    log: EngineLog
+    clock: Clock
+    version: str
+
+
+@dataclass
+class Host:
+    """Runs one engine. `open_site` is called once the lock is held; `make_ports` with the epoch, which marks every
+    process that this engine starts. `run` blocks the calling task; `drain` and `stop_now` may be called from any thread.
+    """
+
+    folders: StateFolder
+    open_site: Callable[[], Site]
+    make_ports: Callable[[Site, int], Ports]
+    on_events: Callable[[list[Event]], None] | None = None
+    ready: threading.Event = field(default_factory=threading.Event)
+    _site: Site | None = None
+    _loop: asyncio.AbstractEventLoop | None = None
+    _engine: Engine | None = None
+
+    @property
+    def site(self) -> Site:
+        """What was opened; only there once `ready` is set."""
+        assert self._site is not None, "the engine has not started"
+        return self._site
+
+    # -- from other threads --------------------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Take no new work, finish what runs, then end."""
+        self._call(lambda engine: engine.journal.append("engine_draining"))
+
+    def stop_now(self) -> None:
+        """End at once: runs are interrupted, their files are kept."""
+        self._call(lambda engine: engine.stop("stopped"))
+
+    def _call(self, act: Callable[[Engine], Any]) -> None:
+        loop, engine = self._loop, self._engine
+        if loop is not None and engine is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(act, engine)
+
+    # -- the engine's life ---------------------------------------------------------------------------------------
+
+    async def run(self, *, until_idle: bool = False, duration_s: float | None = None) -> EndReason:
+        """Hold the lock, recover, run, end. Raises EngineBusyError (another engine runs) and UserError (bad input)."""
+        self.folders.create()
+        lock = InstanceLock(self.folders.lock)
+        lock.acquire()
+        try:
+            site = self._site = await asyncio.to_thread(self.open_site)
+            site.journal.open()
+            try:
+                return await self._run(until_idle, duration_s)
+            finally:
+                site.journal.close()
+        finally:
+            lock.release()
+            self.ready.set()
+
+    async def _run(self, until_idle: bool, duration_s: float | None) -> EndReason:
+        site = self.site
+        broken = await asyncio.to_thread(site.journal.verify_chain, _verify_from(site.journal))
+        if broken is not None:
+            raise UserError(f"the journal was changed by something else at event {broken}; move {site.folders.journal} aside to keep it as evidence, then start again")
+        state = await asyncio.to_thread(lambda: fold(site.journal.newest_snapshot(), lambda after: site.journal.events(after)))
+        loop = asyncio.get_running_loop()
+        effects: dict[type[Action], Effect] = {}
+        engine = Engine(site.journal, state, lambda: site.definitions.current, effects, site.clock, site.log)
+        self._loop, self._engine = loop, engine
+        site.journal.start(loop, self._folded)
+        epoch = state.epoch + 1
+        ports = self.make_ports(site, epoch)
+        world = World(
+            ports=ports, hub=site.hub, workspaces=site.workspaces, artifacts=site.artifacts, folders=site.folders,
+            repo=site.repository.root, log=site.log, emit=engine.emit, state=lambda: engine.state,
+            settings=lambda: site.definitions.current, epoch=lambda: engine.state.epoch, on_main_moved=lambda: _reread.set(),
+        )  # fmt: skip
+        _reread = asyncio.Event()
+        effects.update(_effects(world))
+        await self._recover(engine, world, epoch)
+        self.ready.set()
+        deadline = site.clock.monotonic() + duration_s if duration_s is not None else None
+        watchers = [
+            asyncio.create_task(self._watch_files(engine), name="watch files"),
+            asyncio.create_task(self._watch_main(engine, _reread), name="watch main"),
+            asyncio.create_task(self._watch_inbox(engine), name="watch inbox"),
+            asyncio.create_task(self._heartbeat(engine), name="heartbeat"),
+        ]
+        try:
+            reason = await engine.run(until_idle=until_idle, deadline=deadline)
+        finally:
+            for task in watchers:
+                task.cancel()
+            await asyncio.gather(*watchers, return_exceptions=True)
+        await engine.emit(NewEvent("engine_stopped", {"reason": reason}))
+        engine.save_snapshot()
+        site.log.info("engine", f"stopped: {reason}")
+        return reason
+
+    def _folded(self, events: list[Event]) -> None:
+        assert self._engine is not None
+        self._engine.folded(events)
+        if self.on_events is not None:
+            self.on_events(events)
+
+    async def _recover(self, engine: Engine, world: World, epoch: int) -> None:
+        """Bring the journal and the world together before anything is planned."""
+        site = self.site
+        await world.ports.executor.sweep(f"{epoch - 1}/")
+        tip = await asyncio.to_thread(site.hub.main)
+        root = await asyncio.to_thread(site.hub.root_commit)
+        first = [] if engine.state.main else [NewEvent("repository_opened", {"commit": tip.commit, "tree": tip.tree, "repository": root, "branch": site.repository.branch})]
+        started = {"epoch": epoch, "version": site.version, "pid": os.getpid()}
+        await engine.emit(*first, NewEvent("engine_started", started))
+        await moves.settle(world)
+        if engine.state.main != tip.commit:
+            raise UserError(f"the hub's main ({tip.commit[:12]}) is not what the journal says ({engine.state.main[:12]}); something else moved it: put it back, or start with a new --state folder")
+        await runs.recover_runs(world)
+        await self._look_at_files(engine)
+        await self._look_at_main(engine)
+
+    async def _look_at_files(self, engine: Engine) -> None:
+        events = await asyncio.to_thread(self.site.definitions.read_settings, engine.state.main)
+        events += await asyncio.to_thread(self.site.definitions.read_roadmap)
+        if events:
+            await engine.emit(*events)
+            engine.poke()
+
+    async def _look_at_main(self, engine: Engine) -> None:
+        tip = await asyncio.to_thread(user_tip, self.site.repository.root, engine.state.branch)
+        if tip is not None and tip != engine.state.user_main:
+            await engine.emit(NewEvent("user_main_seen", {"commit": tip}))
+
+    async def _watch_files(self, engine: Engine) -> None:
+        async for _ in watch.changes(self.site.repository.root, self.site.repository.common_dir):
+            await self._look_at_files(engine)
+            await self._look_at_main(engine)
+
+    async def _watch_main(self, engine: Engine, moved: asyncio.Event) -> None:
+        while True:
+            await moved.wait()
+            moved.clear()
+            await self._look_at_files(engine)
+
+    async def _watch_inbox(self, engine: Engine) -> None:
+        journal = self.site.journal
+        while True:
+            for command in await asyncio.to_thread(journal.take_commands):
+                answer = await execute(command, engine.state, engine.emit, lambda: engine.stop("stopped"))
+                await journal.settle_command(command.id, answer)
+                self.site.log.info("ui", f"command {command.name}: {answer['said']}")
+            await asyncio.sleep(INBOX_POLL_S)
+
+    async def _heartbeat(self, engine: Engine) -> None:
+        """Free space, and gaps in time: a suspended machine makes monotonic silence longer than it should be."""
+        clock, folders = self.site.clock, self.site.folders
+        last = clock.now()
+        while True:
+            free = psutil.disk_usage(str(folders.root)).free
+            low = free < self.site.definitions.current.limits.free_disk
+            if low != engine.state.low_disk:
+                await engine.emit(NewEvent("disk_checked", {"low": low, "free_bytes": free}))
+            await asyncio.sleep(HEARTBEAT_S)
+            gap, last = clock.now() - last, clock.now()
+            if gap > SUSPEND_GAP_S:
+                await engine.emit(NewEvent("suspended", {"gap_s": round(gap, 1)}))
+
+
+def _verify_from(journal: Journal) -> int:
+    """Verify the tail since the newest snapshot: the whole chain takes longer the longer a night was."""
+    snapshot = journal.newest_snapshot()
+    return snapshot[0] if snapshot is not None else 0
+
+
+def _effects(world: World) -> dict[type[Action], Effect]:
+    table: list[tuple[type[Action], Any]] = [
+        (StartRun, runs.start_run),
+        (CheckChange, train.check_change),
+        (GateChange, train.gate_change),
+        (GateMain, train.gate_main),
+        (Land, moves.land),
+        (Restore, moves.restore),
+        (Adopt, moves.adopt),
+        (Publish, after.publish_main),
+        (RunCanary, after.run_canary),
+        (FileBug, after.file_bug),
+    ]
+
+    def bound(effect: Any) -> Effect:
+        return lambda action: effect(world, action)
+
+    return {kind: bound(effect) for kind, effect in table}

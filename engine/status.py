@@ -1,0 +1,91 @@
+"""The state in the words of `Status`. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from engine.models.event import utc_text
+from engine.models.settings import Settings
+from engine.models.status import ApprovalStatus, Health, OrderStatus, RunStatus, Status, TrainStatus
+from engine.state import State
+
+
+def health_of(state: State, has_flows: bool) -> tuple[Health, str]:
+    """How main is, and why in one sentence. Green only when its very tree is proved and its canary passed."""
+    if state.frozen:
+        return "frozen", state.frozen
+    judged = state.canaries.get(state.main)
+    base = state.base_verdict()
+    if judged is not None and judged.verdict == "FAIL":
+        return "red", f"the canary failed: {judged.reason}"
+    if base is None:
+        return "unknown", "main's own tree has not been gated yet"
+    if base.result != "green":
+        return "red", "; ".join(base.reasons)
+    if state.last_good == state.main or not has_flows:
+        return "green", "gates are green" if not has_flows else "gates and canary are green"
+    if judged is not None and judged.verdict:
+        return "unknown", f"the canary says {judged.verdict}: {judged.reason}"
+    return "unknown", "the canary has not judged main yet"
+
+
+def status_of(state: State, settings: Settings, now: float, *, running: bool) -> Status:
+    """`now` in UTC seconds. `running`: whether an engine holds the lock."""
+    orders = state.orders.values()
+    health, why = health_of(state, bool(settings.canary.flow))
+    return Status(
+        main=state.main,
+        health=health,
+        why=why,
+        last_good=state.last_good,
+        published=state.published,
+        publish_pending=state.publish_pending,
+        work_orders=dict(Counter(order.phase for order in orders)),
+        orders=[
+            OrderStatus(id=o.spec.id, title=o.spec.title, state=o.phase, attempts=o.attempts, why=o.why, do=o.do)
+            for o in orders
+        ],
+        runs=[
+            RunStatus(run=o.run, work_order=o.spec.id, agent=settings.roles.get("implementer", ""))
+            for o in orders
+            if o.phase == "running" and o.run
+        ],
+        train=_train(state),
+        landed=sum(o.landed > 0 for o in orders),
+        reverted=sum(o.reverts > 0 for o in orders),
+        rejected=sum(o.rejections > 0 for o in orders),
+        parked=sum(o.phase == "parked" for o in orders),
+        approvals=[
+            ApprovalStatus(id=a.id, danger=a.danger, title=a.title, why=a.why, work_order=a.order, expires_at=utc_text(a.expires_at))
+            for a in state.approvals.values()
+            if a.status == "pending"
+        ],
+        unproven=list(state.unproven),
+        cost=round(state.cost, 4),
+        tokens=state.tokens,
+        duration_s=round(max(0.0, now - state.started_at), 1) if state.started_at else 0.0,
+        running=running,
+        paused=state.paused,
+        problems=[text for text in (state.roadmap_error, state.settings_error) if text],
+        budgets={
+            "cost_per_night": settings.limits.cost_per_night,
+            "cost_tonight": round(state.cost_tonight, 4),
+            "tokens_per_work_order": settings.limits.tokens_per_work_order,
+        },
+    )  # fmt: skip
+
+
+def _train(state: State) -> list[TrainStatus]:
+    rows: list[TrainStatus] = []
+    for place, change in enumerate(state.queue()):
+        verdict = change.verdicts.get(state.main_tree)
+        if state.frozen:
+            waits = f"landing is frozen: {state.frozen}"
+        elif verdict is None:
+            waits = "gates on main with it merged"
+        elif place:
+            waits = "the changes before it"
+        else:
+            waits = "landing"
+        rows.append(TrainStatus(change=change.id, work_order=change.order, place=place + 1, waits_for=waits))
+    return rows

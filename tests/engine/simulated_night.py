@@ -1,0 +1,284 @@
+"""A night in virtual time: the real planner and the real fold, in a world that decides outcomes from a seed.
+
+Trees are sets of change ids, so that "the merged tree" and "exactly this tree" mean something without git.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.actions import (
+    CANCELLABLE,
+    MOVERS,
+    Action,
+    Adopt,
+    CheckChange,
+    FileBug,
+    GateChange,
+    GateMain,
+    Land,
+    Publish,
+    Record,
+    Restore,
+    RunCanary,
+    StartRun,
+)
+from engine.models.event import Event, NewEvent
+from engine.models.flow import Flow
+from engine.models.roadmap import WorkOrder
+from engine.models.settings import Settings
+from engine.planner import plan
+from engine.snapshot import dump_state
+from engine.state import State, apply
+
+FLOW = Flow.model_validate({"name": "smoke", "start": {"run": ["x"]}})
+
+
+@dataclass
+class Odds:
+    """How often things go wrong, 0 to 1."""
+
+    agent_fails: float = 0.1
+    guard_denies: float = 0.05
+    red_alone: float = 0.15
+    red_together: float = 0.1
+    red_canary: float = 0.1
+    asks: float = 0.05
+    machine_fails: float = 0.05
+    person_commits: float = 0.02
+    crash: float = 0.02
+
+
+@dataclass
+class SimulatedNight:
+    """`step` performs one thing; `run` goes on until the planner calls it settled. `violations` must stay empty."""
+
+    seed: int
+    orders: list[WorkOrder]
+    settings: Settings
+    odds: Odds = field(default_factory=Odds)
+    state: State = field(default_factory=State)
+    events: list[Event] = field(default_factory=list)
+    pending: dict[str, Action] = field(default_factory=dict)
+    started: list[str] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
+    now: float = 1_000.0
+    commits: dict[str, frozenset[str]] = field(default_factory=dict)
+    report_of: dict[str, tuple[str, str]] = field(default_factory=dict)
+    epoch: int = 0
+    person: str = ""
+
+    def __post_init__(self) -> None:
+        self.random = random.Random(self.seed)
+        self.commits["c0"] = frozenset()
+        self.emit(NewEvent("repository_opened", {"commit": "c0", "tree": self.tree_id(frozenset()), "repository": "r", "branch": "main"}))
+        self.start_engine()
+
+    # -- the world -----------------------------------------------------------------------------------------------
+
+    def tree_id(self, tree: frozenset[str]) -> str:
+        return "t:" + ",".join(sorted(tree))
+
+    def chance(self, odds: float, *about: object) -> bool:
+        """The same question has the same answer within one night."""
+        return random.Random(repr((self.seed, about))).random() < odds
+
+    def tree_is_red(self, tree: frozenset[str]) -> bool:
+        pairs = [(a, b) for a in tree for b in tree if a < b]
+        return any(self.chance(self.odds.red_alone, "alone", c) for c in tree) or any(
+            self.chance(self.odds.red_together, "pair", a, b) for a, b in pairs
+        )
+
+    def canary_is_red(self, tree: frozenset[str]) -> bool:
+        return any(self.chance(self.odds.red_canary, "canary", c) for c in tree)
+
+    def new_commit(self, tree: frozenset[str]) -> str:
+        commit = f"c{len(self.commits)}"
+        self.commits[commit] = tree
+        return commit
+
+    # -- events --------------------------------------------------------------------------------------------------
+
+    def emit(self, *news: NewEvent) -> None:
+        for new in news:
+            event = Event(len(self.events) + 1, self.now, new.kind, new.work_order, new.run, dict(new.fields))
+            self.events.append(event)
+            refused = apply(self.state, event)
+            if refused:
+                self.violations.append(f"refused: {refused}")
+        self.check()
+
+    def start_engine(self) -> None:
+        self.epoch += 1
+        self.emit(NewEvent("engine_started", {"epoch": self.epoch, "version": "0", "pid": 1}))
+        for intent in list(self.state.intents.values()):
+            self.emit(NewEvent("intent_abandoned", {"effect_id": intent["effect_id"], "reason": "restart"}))
+        for order in list(self.state.orders.values()):
+            if order.phase == "running":
+                self.emit(
+                    NewEvent("run_finished", {"result": "interrupted", "counted": False, "reason": "", "kept": "", "exit_code": None, "duration_s": 0.0}, order.spec.id, order.run),
+                    NewEvent("run_interrupted", {"why": "restart"}, order.spec.id, order.run),
+                )
+        self.emit(NewEvent("settings_read", {"policy": "p1", "settings": "s", "bootstrap": False}))
+        self.emit(NewEvent("roadmap_read", {"roadmap": "r", "orders": [o.model_dump(mode="json", by_alias=True) for o in self.orders], "items": []}))
+
+    # -- invariants ----------------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        landed = [e for e in self.events[-1:] if e.kind in ("change_landed", "main_restored")]
+        for event in landed:
+            tree, result = self.report_of.get(event.fields["report"], ("", "none"))
+            if tree != event.fields["tree"] or result != "green":
+                self.violations.append(f"{event.fields['commit']} landed without a green report for its tree")
+
+    # -- one step ------------------------------------------------------------------------------------------------
+
+    def step(self) -> bool:
+        """Plan, then let one thing happen. False when settled."""
+        if self.random.random() < self.odds.crash:
+            self.pending.clear()
+            self.start_engine()
+        before = dump_state(self.state)
+        made = plan(self.state, self.settings, self.now)
+        again = plan(copy.deepcopy(self.state), self.settings, self.now)
+        if made != again or dump_state(self.state) != before:
+            self.violations.append("plan is not pure")
+        records = [action for action in made.actions if isinstance(action, Record)]
+        if records:
+            self.emit(*(NewEvent(r.kind, r.fields, r.work_order) for r in records))
+            return True
+        desired = {action.key: action for action in made.actions}
+        if sum(isinstance(action, MOVERS) for action in made.actions) > 1:
+            self.violations.append("two movers at once")
+        for key in [k for k, a in self.pending.items() if k not in desired and isinstance(a, CANCELLABLE)]:
+            self.cancelled(self.pending.pop(key))
+        for key, action in desired.items():
+            moving = any(isinstance(other, MOVERS) for other in self.pending.values())
+            if key not in self.pending and not (moving and isinstance(action, MOVERS)):
+                self.pending[key] = action
+                self.begin(action)
+        if self.pending:
+            key = self.random.choice(sorted(self.pending))
+            self.now += self.random.random() * 60
+            self.finish(self.pending.pop(key))
+            return True
+        if made.settled:
+            return False
+        if made.wake_at is not None:
+            self.now = max(self.now + 0.01, made.wake_at)
+            return True
+        self.violations.append("the planner waits for nothing and is not settled")
+        return False
+
+    def run(self, steps: int = 4_000) -> None:
+        for _ in range(steps):
+            if not self.step():
+                return
+            if self.violations:
+                return
+        self.violations.append(f"not settled after {steps} steps")
+
+    def begin(self, action: Action) -> None:
+        if isinstance(action, StartRun):
+            if action.key in self.started:
+                self.violations.append(f"{action.key} started twice")
+            self.started.append(action.key)
+            order = self.state.orders[action.order]
+            self.emit(NewEvent("run_started", {"attempt": order.attempts + 1, "role": "implementer", "agent": "a", "base": self.state.main}, action.order, action.run))
+        if isinstance(action, CheckChange) and self.state.changes[action.change].status == "proposed":
+            self.emit(NewEvent("change_verifying", {"change": action.change}, self.state.changes[action.change].order))
+
+    def cancelled(self, action: Action) -> None:
+        if isinstance(action, StartRun) and self.state.orders[action.order].phase == "running":
+            self.violations.append(f"{action.key} was cancelled while it was wanted")
+
+    def finish(self, action: Action) -> None:
+        if not isinstance(action, StartRun) and self.random.random() < self.odds.machine_fails:
+            self.emit(NewEvent("effect_failed", {"effect": action.effect, "error": "disk", "traceback": ""}))
+            return
+        getattr(self, f"_{type(action).__name__}")(action)
+
+    def _StartRun(self, a: StartRun) -> None:  # noqa: N802 - named after the action
+        order = self.state.orders[a.order]
+        ended: dict[str, Any] = {"counted": True, "reason": "", "kept": "k", "exit_code": 0, "duration_s": 1.0}
+        if order.resume is None and self.chance(self.odds.asks, "ask", a.order):
+            ident = f"ap-{a.run}"
+            self.emit(
+                NewEvent("run_finished", {**ended, "result": "asked", "counted": False}, a.order, a.run),
+                NewEvent("approval_asked", {"approval": ident, "danger": "d", "title": "t", "why": "", "operation": {"argv": ["x"]}, "hash": "h", "expires_at": self.now + 500, "subject": a.run, "tree": "kept"}, a.order, a.run),
+                NewEvent("work_order_parked", {"why": "asks", "do": "approve", "approval": ident}, a.order, a.run),
+            )
+        elif self.random.random() < self.odds.agent_fails:
+            self.emit(
+                NewEvent("run_finished", {**ended, "result": "failed"}, a.order, a.run),
+                NewEvent("change_rejected", {"change": "", "reasons": ["failed"]}, a.order, a.run),
+            )
+        else:
+            change = f"{a.order}/{order.runs}"
+            self.commits[f"head:{change}"] = frozenset({change})
+            self.emit(
+                NewEvent("run_finished", {**ended, "result": "done"}, a.order, a.run),
+                NewEvent("change_proposed", {"change": change, "base": self.state.main, "head": f"head:{change}", "tree": "x", "paths": ["p"], "summary": "", "agent": "a"}, a.order, a.run),
+            )
+
+    def _CheckChange(self, a: CheckChange) -> None:  # noqa: N802
+        order = self.state.changes[a.change].order
+        if self.random.random() < self.odds.guard_denies:
+            self.emit(NewEvent("change_rejected", {"change": a.change, "reasons": ["scope"]}, order))
+        else:
+            self.emit(NewEvent("change_queued", {"change": a.change, "guards": []}, order))
+
+    def _report(self, kind: str, tree: frozenset[str], base: frozenset[str], change: str, order: str) -> None:
+        digest = f"sha256:{len(self.report_of):08d}"
+        result = "red" if self.tree_is_red(tree) else "green"
+        self.report_of[digest] = (self.tree_id(tree), result)
+        self.emit(NewEvent("report_signed", {"report_kind": kind, "result": result, "report": digest, "tree": self.tree_id(tree), "base": self.tree_id(base), "base_commit": "", "policy": self.state.policy, "change": change, "reasons": ["red"] if result == "red" else []}, order))
+
+    def _GateChange(self, a: GateChange) -> None:  # noqa: N802
+        change = self.state.changes[a.change]
+        base = self.commits[a.main]
+        self._report("land", base | self.commits[change.head], base, change.id, change.order)
+
+    def _GateMain(self, a: GateMain) -> None:  # noqa: N802
+        tree = self.commits[a.commit]
+        self._report("gates", tree, tree, "", "")
+
+    def _Land(self, a: Land) -> None:  # noqa: N802
+        change = self.state.changes[a.change]
+        tree = self.commits[self.state.main] | self.commits[change.head]
+        if self.report_of[a.report] != (self.tree_id(tree), "green"):
+            self.emit(NewEvent("effect_failed", {"effect": a.effect, "error": "the report does not fit", "traceback": ""}))
+            return
+        self.emit(NewEvent("intent", {"effect": "land", "effect_id": a.key, "old": self.state.main, "new": "n", "outcome": {}}, change.order))
+        if self.random.random() < self.odds.crash:
+            self.pending.clear()
+            self.start_engine()
+            return
+        commit = self.new_commit(tree)
+        self.emit(NewEvent("change_landed", {"change": change.id, "commit": commit, "tree": self.tree_id(tree), "report": a.report, "parent": self.state.main, "effect_id": a.key}, change.order))
+
+    def _Restore(self, a: Restore) -> None:  # noqa: N802
+        tree = self.commits[a.to]
+        digest = f"sha256:{len(self.report_of):08d}"
+        self.report_of[digest] = (self.tree_id(tree), "green")
+        commit = self.new_commit(tree)
+        self.emit(NewEvent("main_restored", {"commit": commit, "tree": self.tree_id(tree), "to": a.to, "from": self.state.main, "red": a.red, "report": digest, "effect_id": a.key}))
+
+    def _Adopt(self, a: Adopt) -> None:  # noqa: N802
+        self.emit(NewEvent("user_main_settled", {"commit": a.commit}))
+
+    def _Publish(self, a: Publish) -> None:  # noqa: N802
+        self.emit(NewEvent("published", {"commit": a.commit, "to": "local"}))
+
+    def _RunCanary(self, a: RunCanary) -> None:  # noqa: N802
+        verdict = "FAIL" if self.canary_is_red(self.commits[a.commit]) else "PASS"
+        self.emit(NewEvent("canary_finished", {"commit": a.commit, "about": a.about, "purpose": a.purpose, "verdict": verdict, "reason": "r", "flow": "smoke" if verdict == "FAIL" else ""}))
+
+    def _FileBug(self, a: FileBug) -> None:  # noqa: N802
+        regression = next(r for r in self.state.regressions if r.commit == a.commit)
+        nth = sum(r.order == regression.order for r in self.state.regressions)
+        order = WorkOrder(id=f"bug-{regression.order}-{nth}", title="bug", kind="fix")
+        self.emit(NewEvent("work_order_added", {"order": order.model_dump(mode="json", by_alias=True), "because": "canary", "regression": a.commit}, order.id))

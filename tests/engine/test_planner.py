@@ -1,0 +1,137 @@
+"""The planner, simulated: the same code that runs the night, in virtual time."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from simulated_night import FLOW, Odds, SimulatedNight
+
+from engine.models.roadmap import WorkOrder
+from engine.models.settings import Canary, Limits, Settings
+
+CALM = Odds(0, 0, 0, 0, 0, 0, 0, 0, 0)
+
+
+def some_orders(count: int, *, chained: bool = False) -> list[WorkOrder]:
+    return [
+        WorkOrder(
+            id=f"w{n}",
+            title=f"order {n}",
+            depends_on=[f"w{n - 1}"] if chained and n else [],
+            touches=[f"src/{n % 3}/**"],
+            priority=1 + n % 3,
+        )
+        for n in range(count)
+    ]
+
+
+def some_settings(*, flows: bool = True, slots: int = 2, auto: bool = True) -> Settings:
+    settings = Settings(limits=Limits(gate_slots=slots), roles={"implementer": "a"})
+    if flows:
+        settings = settings.model_copy(update={"canary": Canary(flow=[FLOW])})
+    return settings.model_copy(update={"merge": settings.merge.model_copy(update={"auto": auto})})
+
+
+def phases(night: SimulatedNight) -> dict[str, str]:
+    return {name: order.phase for name, order in night.state.orders.items()}
+
+
+def test_a_calm_night_makes_every_order_healthy() -> None:
+    night = SimulatedNight(1, some_orders(8), some_settings(), CALM)
+    night.run()
+    assert night.violations == []
+    assert set(phases(night).values()) == {"healthy"}
+    assert night.state.last_good == night.state.main
+
+
+def test_dependent_orders_start_only_after_what_they_depend_on_landed() -> None:
+    night = SimulatedNight(1, some_orders(5, chained=True), some_settings(), CALM)
+    night.run()
+    started = [e.work_order for e in night.events if e.kind == "run_started"]
+    assert started == ["w0", "w1", "w2", "w3", "w4"]
+
+
+def test_orders_that_touch_the_same_files_never_run_at_the_same_time() -> None:
+    orders = [WorkOrder(id=f"w{n}", title="t", touches=["src/core.py"]) for n in range(4)]
+    night = SimulatedNight(3, orders, some_settings(), CALM)
+    while night.step():
+        busy = [o for o in night.state.orders.values() if o.phase in ("running", "proposed", "verifying", "queued")]
+        assert len(busy) <= 1
+    assert set(phases(night).values()) == {"healthy"}
+
+
+def test_two_changes_green_alone_and_red_together_never_both_land() -> None:
+    odds = Odds(0, 0, 0, 1.0, 0, 0, 0, 0, 0)
+    night = SimulatedNight(5, [WorkOrder(id="a", title="a"), WorkOrder(id="b", title="b")], some_settings(flows=False), odds)
+    night.run()
+    assert night.violations == []
+    assert sorted(phases(night).values()) == ["healthy", "parked"]
+
+
+def test_a_red_canary_restores_main_and_files_a_bug_before_the_order_is_tried_again() -> None:
+    night = next(
+        n for seed in range(50)
+        if (n := _ran(SimulatedNight(seed, some_orders(4), some_settings(), Odds(0, 0, 0, 0, 0.3, 0, 0, 0, 0)))).state.restores_at
+        and all(phase in ("healthy", "parked") for phase in phases(n).values())
+    )  # fmt: skip
+    kinds = [e.kind for e in night.events]
+    assert night.violations == []
+    assert kinds.index("landing_frozen") < kinds.index("main_restored") < kinds.index("culprit_found") < kinds.index("work_order_added")
+    culprit = next(e for e in night.events if e.kind == "culprit_found")
+    assert night.canary_is_red(night.commits[culprit.fields["commit"]])
+
+
+def _ran(night: SimulatedNight) -> SimulatedNight:
+    night.run()
+    return night
+
+
+def test_a_red_main_freezes_landing_for_all_but_fixes() -> None:
+    night = SimulatedNight(1, [WorkOrder(id="f", title="f", kind="feature"), WorkOrder(id="x", title="x", kind="fix")], some_settings(flows=False), CALM)
+    night.tree_is_red = lambda tree: not any(c.startswith("x/") for c in tree)  # type: ignore[method-assign]
+    night.run()
+    landed = [e.work_order for e in night.events if e.kind == "change_landed"]
+    assert any(e.kind == "landing_frozen" for e in night.events)
+    assert landed == ["x", "f"] or landed == []
+
+
+def test_an_order_is_parked_when_its_attempts_are_spent() -> None:
+    night = SimulatedNight(1, some_orders(1), some_settings(), Odds(1.0, 0, 0, 0, 0, 0, 0, 0, 0))
+    night.run()
+    assert phases(night) == {"w0": "parked"}
+    assert night.state.orders["w0"].attempts == 3
+
+
+def test_with_auto_merge_off_nothing_lands_without_a_person() -> None:
+    night = SimulatedNight(1, some_orders(2), some_settings(auto=False), CALM)
+    for _ in range(60):
+        night.step()
+        if any(a.status == "pending" for a in night.state.approvals.values()):
+            break
+    assert not any(e.kind == "change_landed" for e in night.events)
+    assert [a.danger for a in night.state.approvals.values()] == ["land"]
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3])
+@given(seed=st.integers(0, 10_000))
+def test_any_night_settles_keeps_its_invariants_and_plans_purely(slots: int, seed: int) -> None:
+    night = SimulatedNight(seed, some_orders(6), some_settings(slots=slots))
+    night.run()
+    assert night.violations == []
+    assert set(phases(night).values()) <= {"healthy", "landed", "parked", "draft", "ready", "queued", "reverted"}
+    assert len(night.started) == len(set(night.started))
+
+
+@given(seed=st.integers(0, 10_000))
+def test_folding_the_events_again_gives_the_same_state(seed: int) -> None:
+    from engine.snapshot import dump_state, load_state
+    from engine.state import State, apply
+
+    night = SimulatedNight(seed, some_orders(4), some_settings())
+    night.run()
+    state = State()
+    for event in night.events:
+        apply(state, event)
+    assert dump_state(state) == dump_state(night.state)
+    assert load_state(dump_state(state)) == state
