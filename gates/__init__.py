@@ -1,0 +1,1 @@
+"""What must be green: gate definitions, the local runner, results per test, guards, signed reports."""

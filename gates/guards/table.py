@@ -1,0 +1,11 @@
+"""All guards, in the order in which they speak. Adding one is one file and one line here."""
+
+from __future__ import annotations
+
+from gates.guards.guard import Guard
+from gates.guards.names import NamesGuard
+from gates.guards.paths import PathsGuard
+from gates.guards.protected import ProtectedGuard
+from gates.guards.size import SizeGuard
+
+GUARDS: tuple[Guard, ...] = (PathsGuard(), ProtectedGuard(), NamesGuard(), SizeGuard())

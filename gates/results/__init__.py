@@ -1,0 +1,1 @@
+"""Results per test: one adapter a file, found through `table`."""
