@@ -1,0 +1,1 @@
+"""What keeps main green: flows that are run on what landed, drivers that speak to programs, golden traces."""

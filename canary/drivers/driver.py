@@ -1,0 +1,100 @@
+"""What a driver offers to a flow: a started program that can be spoken to, watched, and always ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class ProgramFault(Exception):
+    """The program under test did not do its part. The message is half a sentence: `it closed its standard input`."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A program to start. `argv` is already wrapped by the sandbox, `env` is complete, `marker` is in it."""
+
+    argv: tuple[str, ...]
+    cwd: Path
+    env: Mapping[str, str]
+    marker: str
+
+
+@dataclass(frozen=True)
+class SeenEvent:
+    """One event of the program: a JSON object with a `kind`. `arrived_s`: seconds after the start."""
+
+    arrived_s: float
+    fields: Mapping[str, Any]
+
+    @property
+    def kind(self) -> str:
+        return self.fields["kind"]
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line of output, also when it is an event. `arrived_s`: seconds after the start."""
+
+    arrived_s: float
+    stream: Literal["out", "err"]
+    text: str
+
+
+class Session(Protocol):
+    """One started program and all that came of it."""
+
+    @property
+    def events(self) -> Sequence[SeenEvent]:
+        """What it reported, in order of arrival."""
+        ...
+
+    @property
+    def log(self) -> Sequence[LogLine]:
+        """All that it printed, in order of arrival."""
+        ...
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code of a program that ended by itself; negative: by that signal. None: it runs, or was killed."""
+        ...
+
+    @property
+    def ended(self) -> bool:
+        """Nothing more will come: it exited and its output was read."""
+        ...
+
+    @property
+    def overflow(self) -> str:
+        """How it printed more than is ever read, or "". Nothing more is read from then on."""
+        ...
+
+    async def send(self, text: str) -> None:
+        """Give it `text`. Raises ProgramFault when it takes nothing any more."""
+        ...
+
+    async def settle(self) -> None:
+        """Until everything that it had printed before this call has been read."""
+        ...
+
+    async def until(self, look: Callable[[], T | None], within_s: float) -> T | None:
+        """The first answer of `look` that is not None. None when the time is over, or when nothing more will come."""
+        ...
+
+    async def end_input(self) -> None:
+        """Tell it that nothing more will be sent."""
+        ...
+
+    async def kill(self) -> int:
+        """Kill all that is left of it, daemons too; how many processes there were. Safe to call again."""
+        ...
+
+
+class Driver(Protocol):
+    async def start(self, launch: Launch) -> Session:
+        """Start the program. Raises InfrastructureFault when the machine cannot."""
+        ...

@@ -1,0 +1,114 @@
+"""The ground a flow runs on: its own home and temporary folder, an environment by allowlist, and the sandbox."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from canary.drivers.driver import Launch
+from canary.verdicts import Miss
+from engine.ports import Sandbox, SandboxPolicy
+from engine.process.environment import allowed_environment
+from engine.process.programs import Program
+from engine.process.tree import MARKER
+
+
+class FindsPrograms(Protocol):
+    def resolve(self, name: str) -> Program:
+        """Where the program lies, and the folders it needs. Raises UserError when it is not there. Blocks."""
+        ...
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Where one flow runs. `tree` is the checkout, `cache` the slot's build cache, `folder` the flow's own.
+
+    marker: the value of SWARM_RUN, by which whatever the program leaves behind is found.
+    """
+
+    tree: Path
+    cache: Path
+    folder: Path
+    marker: str
+    sandbox: Sandbox
+    programs: FindsPrograms
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "home"
+
+    @property
+    def tmp(self) -> Path:
+        return self.folder / "tmp"
+
+    def lay(self) -> None:
+        """Make home and temporary folder, empty."""
+        self.clear()
+        for folder in (self.home, self.tmp, self.cache):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def clear(self) -> None:
+        """Take them away again."""
+        for folder in (self.home, self.tmp):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def package(self, argv: Sequence[str]) -> Launch:
+        """The build: it may write to the tree and to the cache. Blocks.
+
+        Raises UserError for a program that this machine lacks, and Miss for one that the commit lacks.
+        """
+        return self._launch(argv, {}, (self.tree, self.cache, self.home, self.tmp), ())
+
+    def start(self, argv: Sequence[str], env: Mapping[str, str], artifact: Path | None) -> Launch:
+        """The program under test: it may write to its home and temporary folder. Raises as `package`. Blocks."""
+        if artifact is not None:
+            argv = [part.replace("{artifact}", str(artifact)) for part in argv]
+        return self._launch(argv, env, (self.home, self.tmp), (self.tree, self.cache))
+
+    def _launch(
+        self,
+        argv: Sequence[str],
+        own: Mapping[str, str],
+        writable: tuple[Path, ...],
+        readable: tuple[Path, ...],
+    ) -> Launch:
+        argv = [part.replace("{cache}", str(self.cache)) for part in argv]
+        path, roots = self._program(argv[0])
+        env = self._environment(own)
+        policy = SandboxPolicy(writable=writable, readable=(*readable, *roots))
+        wrapped = self.sandbox.wrap((str(path), *argv[1:]), self.tree, env, policy)
+        return Launch(wrapped, self.tree, env, self.marker)
+
+    def _program(self, name: str) -> tuple[Path, tuple[Path, ...]]:
+        """Where it lies, and what it needs to read. What the commit brings is never asked for its version out here."""
+        if "/" in name or Path(name).is_absolute():
+            path = Path(name) if Path(name).is_absolute() else self.tree / name
+            if path.is_relative_to(self.tree) or path.is_relative_to(self.cache):
+                if not path.is_file():
+                    raise Miss("FAIL", f"expected the program {name}, saw no such file")
+                return path, ()
+        program = self.programs.resolve(name)
+        return program.path, program.roots
+
+    def _environment(self, own: Mapping[str, str]) -> dict[str, str]:
+        home, tmp = str(self.home), str(self.tmp)
+        ours = {
+            "HOME": home,
+            "TMPDIR": tmp,
+            "XDG_CACHE_HOME": str(self.home / ".cache"),
+            "XDG_CONFIG_HOME": str(self.home / ".config"),
+            "XDG_DATA_HOME": str(self.home / ".local" / "share"),
+            "XDG_RUNTIME_DIR": tmp,
+            # Build output lies outside the tree, where a checkout cannot leave anything of an earlier commit.
+            "CARGO_TARGET_DIR": str(self.cache / "target"),
+            "PYTHONPYCACHEPREFIX": str(self.tmp / "pycache"),
+            # A Python program on a pipe would keep its events in a buffer.
+            "PYTHONUNBUFFERED": "1",
+        }
+        if sys.platform == "win32":
+            ours |= {"TEMP": tmp, "TMP": tmp, "APPDATA": home, "LOCALAPPDATA": home}
+        return allowed_environment(ours).values | dict(own) | {MARKER: self.marker}
