@@ -1,0 +1,33 @@
+"""What thinks for a role: one file an adapter, and the table of kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from engine.errors import UserError
+from engine.ports import Agent, Executor
+from engine.process.programs import Programs
+from roles.agents.command import CommandAgent
+from roles.agents.script import ScriptAgent
+
+ADAPTERS: Mapping[str, Callable[[Executor, Programs, Path], Agent]] = {
+    "command": lambda executor, programs, _repository: CommandAgent(executor, programs),
+    "script": lambda executor, _programs, repository: ScriptAgent(executor, repository),
+}
+"""Kind of agent (`[agents.NAME] kind`) -> how its adapter is made. A new adapter is one file and one line here."""
+
+COMES_LATER = frozenset({"acp", "model"})
+
+
+def adapter_for(kind: str, executor: Executor, programs: Programs, repository: Path) -> Agent:
+    """The adapter of a kind. Raises UserError for one that is not there.
+
+    repository: the user's repository, to which the folder of a scripted agent is relative.
+    """
+    known = " or ".join(f'kind = "{name}"' for name in sorted(ADAPTERS))
+    if kind in COMES_LATER:
+        raise UserError(f'an agent of kind "{kind}" comes with Agents: use {known} for now.')
+    if kind not in ADAPTERS:
+        raise UserError(f'there is no kind of agent "{kind}": use {known}.')
+    return ADAPTERS[kind](executor, programs, repository)

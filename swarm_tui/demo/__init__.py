@@ -1,0 +1,1 @@
+"""The demo: a small repository, the scripts of its agents, and the check that the whole story was told."""

@@ -1,0 +1,1 @@
+"""tinykit: a browser engine's view host, layout and compositor in miniature, painted to a grid of characters."""

@@ -1,0 +1,225 @@
+"""Whether the night told its story: a pure check over the journal's events, as `swarm events --json` prints them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+HONEST = ("rect-inset", "text-align", "close-view", "docs-events")
+SCOPE, BREAKS, UNFOUND = "scrollbar", "history-limit", "stress-seeds"
+PAIR = ("stamp-rename", "status-overlay")
+CANARY, BUG = "frame-cache", "bug-frame-cache-1"
+ASKS, HANGS = "drop-legacy", "list-blocks"
+ENOUGH_HEALTHY, ENOUGH_REJECTIONS = 8, 3
+REASON_CHARS = 160
+
+Happened = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One story of the night. `evidence` is one line: what the journal says, or what is missing."""
+
+    name: str
+    happened: bool
+    evidence: str
+
+
+def told(events: Iterable[Happened]) -> list[Chapter]:
+    """Every chapter in the order of telling. The story is told when all of them happened."""
+    night = _Night(list(events))
+    return [Chapter(name, *tell(night)) for name, tell in _CHAPTERS]
+
+
+@dataclass(frozen=True)
+class _Night:
+    """The events, by what chapters ask of them."""
+
+    events: Sequence[Happened]
+
+    def all(self, kind: str, order: str = "", **fields: Any) -> list[Happened]:
+        """The events of a kind (and a work order, and with these fields), oldest first."""
+        return [
+            event
+            for event in self.events
+            if event.get("kind") == kind
+            and (not order or event.get("work_order") == order)
+            and all(event.get(name) == value for name, value in fields.items())
+        ]
+
+    def one(self, kind: str, order: str = "", **fields: Any) -> Happened | None:
+        return next(iter(self.all(kind, order, **fields)), None)
+
+    def rejected_for_what_it_changed(self, order: str) -> Happened | None:
+        """The first rejection of a change, and not of a run that ended without one."""
+        return next((event for event in self.all("change_rejected", order) if event.get("change", True)), None)
+
+    def came_after(self, kind: str, order: str, event: Happened) -> Happened | None:
+        return next((later for later in self.all(kind, order) if _seq(later) > _seq(event)), None)
+
+    def orders_with_last_state(self, state: str) -> list[str]:
+        """Work orders whose last word among healthy, parked, reverted and rejected is this one."""
+        kinds = {
+            "work_order_healthy": "healthy",
+            "work_order_parked": "parked",
+            "change_reverted": "reverted",
+            "change_rejected": "rejected",
+            "work_order_ready": "open",
+        }
+        last: dict[str, str] = {}
+        for event in self.events:
+            if event.get("kind") in kinds and event.get("work_order"):
+                last[event["work_order"]] = kinds[event["kind"]]
+        return [order for order, word in last.items() if word == state]
+
+
+Told = tuple[bool, str]
+
+
+def _seq(event: Happened) -> int:
+    return int(event.get("seq", 0))
+
+
+def _short(commit: object) -> str:
+    return str(commit)[:10]
+
+
+def _why(event: Happened) -> str:
+    """The first reason of a rejection, as one short line."""
+    reasons = event.get("reasons") or ["no reason was given"]
+    return " ".join(str(reasons[0]).split())[:REASON_CHARS]
+
+
+def _landed_honestly(night: _Night) -> Told:
+    landed = {order: night.one("change_landed", order) for order in HONEST}
+    missing = [order for order, event in landed.items() if event is None or night.all("change_rejected", order)]
+    if missing:
+        return False, f"not landed at the first attempt: {', '.join(missing)}"
+    return True, ", ".join(f"{order} as {_short(event['commit'])}" for order, event in landed.items() if event)
+
+
+def _side_by_side(night: _Night) -> Told:
+    """How many runs were under way at once, at most."""
+    running: set[str] = set()
+    most = 0
+    for event in night.events:
+        if event.get("kind") == "run_started":
+            running.add(str(event.get("run")))
+            most = max(most, len(running))
+        elif event.get("kind") == "run_finished":
+            running.discard(str(event.get("run")))
+    return most >= 2, f"{most} agents at once"
+
+
+def _rejected_then_right(order: str) -> Callable[[_Night], Told]:
+    def tell(night: _Night) -> Told:
+        rejection = night.rejected_for_what_it_changed(order)
+        if rejection is None:
+            return False, f"{order} was never rejected"
+        landing = night.came_after("change_landed", order, rejection)
+        if landing is None:
+            return False, f"{order} was rejected ({_why(rejection)}) and did not land"
+        return True, f"{order} rejected ({_why(rejection)}), then landed as {_short(landing['commit'])}"
+
+    return tell
+
+
+def _out_of_scope(night: _Night) -> Told:
+    denied = night.one("guardrail_denied", SCOPE)
+    happened, evidence = _rejected_then_right(SCOPE)(night)
+    if denied is None:
+        return False, f"no guard denied {SCOPE}; {evidence}"
+    return happened, f"guard {denied.get('rule')}: {evidence}"
+
+
+def _red_together(night: _Night) -> Told:
+    for first, second in (PAIR, PAIR[::-1]):
+        landing, rejection = night.one("change_landed", first), night.rejected_for_what_it_changed(second)
+        if landing is None or rejection is None or _seq(landing) > _seq(rejection):
+            continue
+        mended = night.came_after("change_landed", second, rejection)
+        if mended is not None:
+            return (
+                True,
+                f"{first} landed; {second} rejected on top of it ({_why(rejection)}), then landed as {_short(mended['commit'])}",
+            )
+    return False, f"none of {', '.join(PAIR)} was rejected on top of the other and mended"
+
+
+def _canary_red(night: _Night) -> Told:
+    culprit = night.one("culprit_found", CANARY)
+    restored = night.one("main_restored")
+    reverted = night.one("change_reverted", CANARY)
+    if culprit is None or restored is None or reverted is None:
+        return False, f"{CANARY} was not caught: no restore, no culprit or no revert in the journal"
+    return True, (
+        f"{CANARY} landed as {_short(culprit['commit'])} and was named with probability {culprit.get('probability')}; "
+        f"main restored to {_short(restored.get('to'))} as {_short(restored.get('commit'))}"
+    )
+
+
+def _healed(night: _Night) -> Told:
+    reverted = night.one("change_reverted", CANARY)
+    added = next((event for event in night.all("work_order_added") if _added_id(event) == BUG), None)
+    if reverted is None or added is None:
+        return False, f"{BUG} was never filed"
+    fixed = night.one("work_order_healthy", BUG)
+    again = night.came_after("work_order_healthy", CANARY, reverted)
+    if fixed is None or again is None:
+        return False, f"{BUG if fixed is None else CANARY} did not become healthy"
+    return True, f"{BUG} healthy, and {CANARY} with it at the second attempt"
+
+
+def _added_id(event: Happened) -> str:
+    order = event.get("order")
+    return str(order.get("id")) if isinstance(order, Mapping) else str(order or event.get("work_order"))
+
+
+def _asked(night: _Night) -> Told:
+    asked, parked = night.one("approval_asked", ASKS), night.one("work_order_parked", ASKS)
+    if asked is None or parked is None or night.all("change_landed", ASKS):
+        return False, f"{ASKS} did not ask and wait"
+    return True, f"{ASKS} waits for a person: approval {asked.get('approval')} ({asked.get('danger', 'danger')})"
+
+
+def _hung(night: _Night) -> Told:
+    stopped = night.one("run_finished", HANGS, result="idle")
+    if stopped is None:
+        return False, f"{HANGS} was never stopped for being idle"
+    landing = night.came_after("change_landed", HANGS, stopped)
+    kept = f", its work kept as {_short(stopped['kept'])}" if stopped.get("kept") else ""
+    if landing is None or not kept:
+        return (
+            False,
+            f"{HANGS} was stopped{kept or ', its work not kept'} and {'did not land' if landing is None else 'landed'}",
+        )
+    return True, f"{HANGS} stopped{kept}; landed at the second attempt as {_short(landing['commit'])}"
+
+
+def _morning(night: _Night) -> Told:
+    healthy, parked = night.orders_with_last_state("healthy"), night.orders_with_last_state("parked")
+    rejections = len(night.all("change_rejected"))
+    last = next((event for event in reversed(night.events) if event.get("kind") == "canary_judged"), None)
+    green = last is not None and last.get("verdict") == "PASS"
+    happened = green and len(healthy) >= ENOUGH_HEALTHY and parked == [ASKS] and rejections >= ENOUGH_REJECTIONS
+    health = "green" if green else "not green"
+    return (
+        happened,
+        f"main {health}, {len(healthy)} healthy, {rejections} rejections, parked: {', '.join(parked) or 'none'}",
+    )
+
+
+_CHAPTERS: tuple[tuple[str, Callable[[_Night], Told]], ...] = (
+    ("honest work lands", _landed_honestly),
+    ("agents work side by side", _side_by_side),
+    ("outside its scope", _out_of_scope),
+    ("breaks a unit test", _rejected_then_right(BREAKS)),
+    ("green alone, red together", _red_together),
+    ("a gate without tests is red", _rejected_then_right(UNFOUND)),
+    ("hangs, is stopped, loses nothing", _hung),
+    ("asks for something dangerous", _asked),
+    ("passes every gate, fails the canary", _canary_red),
+    ("the regression is fixed", _healed),
+    ("the morning", _morning),
+)

@@ -1,0 +1,202 @@
+"""Every broken attempt breaks what it claims to break and only that, and every last attempt is right."""
+
+from __future__ import annotations
+
+import subprocess
+import tomllib
+
+import pytest
+
+from engine.models.roadmap import Roadmap
+from engine.models.task import GrantedOperation, Operation
+from engine.scope import in_scope
+from roles.agents.script_format import parse_script
+
+HONEST = ["rect-inset", "text-align", "close-view", "docs-events"]
+FLOWS = ["resize-drag", "multi-view", "navigation"]
+
+
+def order_of(demo, name: str):
+    roadmap = Roadmap.model_validate(tomllib.loads((demo.repo / "roadmap.toml").read_text(encoding="utf-8")))
+    return next(order for order in roadmap.work_order if order.id == name)
+
+
+def changed(demo) -> list[str]:
+    demo.git("add", "-A")
+    return demo.git("diff", "--cached", "--name-only", "--no-renames", "HEAD").splitlines()
+
+
+def outside(demo, name: str) -> list[str]:
+    order = order_of(demo, name)
+    return [path for path in changed(demo) if not in_scope(path, order.allow, order.deny)]
+
+
+def played(demo, name: str, attempt: int) -> None:
+    done = demo.play(name, attempt)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (demo.side / "handoff.json").is_file()
+
+
+def red(demo) -> list[str]:
+    return [test for gate in ("unit", "stress") for test in demo.suite(gate)[1]]
+
+
+def wrong_flows(demo) -> list[str]:
+    return [name for name in FLOWS if demo.trace(demo.flow(name)) != demo.golden(demo.flow(name))]
+
+
+def land(demo, name: str, attempt: int) -> None:
+    """Play, and commit as it would land: within scope."""
+    played(demo, name, attempt)
+    assert outside(demo, name) == []
+    demo.commit(name)
+
+
+def test_every_script_has_the_format(demo) -> None:
+    scripts = sorted(demo.scripts.glob("*.toml"))
+    assert len(scripts) == 13
+    for path in scripts:
+        parse_script(path.read_text(encoding="utf-8"), path.name)
+
+
+@pytest.mark.parametrize("name", HONEST)
+def test_honest_orders_are_right_at_once(demo, name: str) -> None:
+    played(demo, name, 1)
+    assert outside(demo, name) == []
+    assert red(demo) == []
+
+
+def test_the_scrollbar_leaves_its_scope_once(demo) -> None:
+    played(demo, "scrollbar", 1)
+    assert outside(demo, "scrollbar") == ["tinykit/surface.py"]
+    demo.git("reset", "-q", "--hard")
+    played(demo, "scrollbar", 2)
+    assert outside(demo, "scrollbar") == []
+    assert red(demo) == []
+
+
+def test_the_history_breaks_one_unit_test_once(demo) -> None:
+    played(demo, "history-limit", 1)
+    assert outside(demo, "history-limit") == []
+    assert red(demo) == ["tests.unit.test_history.HistoryTest.test_the_newest_page_is_the_current_one"]
+    demo.git("reset", "-q", "--hard")
+    demo.git("clean", "-fdq")
+    played(demo, "history-limit", 2)
+    assert red(demo) == []
+
+
+def test_the_stress_tests_are_not_found_once(demo) -> None:
+    before = demo.suite("stress")[0]
+    played(demo, "stress-seeds", 1)
+    assert outside(demo, "stress-seeds") == []
+    assert (demo.suite("stress")[0], demo.suite("unit")[1]) == (0, [])
+    demo.git("reset", "-q", "--hard")
+    demo.git("clean", "-fdq")
+    played(demo, "stress-seeds", 2)
+    assert outside(demo, "stress-seeds") == []
+    ran, failed, said = demo.suite("stress")
+    assert (ran, failed) == (before, []), said
+    assert "random.Random(" not in (demo.repo / "tests" / "stress" / "test_host_storm.py").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("first", ["stamp-rename", "status-overlay"])
+def test_two_are_green_alone_and_red_together_and_either_can_mend_it(demo, first: str) -> None:
+    second = {"stamp-rename": "status-overlay", "status-overlay": "stamp-rename"}[first]
+    base = demo.git("rev-parse", "HEAD")
+    heads: dict[str, str] = {}
+    for name in (first, second):
+        demo.git("checkout", "-q", "--detach", base)
+        played(demo, name, 1)
+        assert outside(demo, name) == []
+        assert red(demo) == [], f"{name} alone"
+        heads[name] = demo.commit(name)
+    assert demo.merges(heads[first], heads[second]), "a conflict in the text would be another story"
+    assert {test.rsplit(".", 2)[0] for test in red(demo)} == {"tests.unit.test_overlay"}
+    demo.git("checkout", "-q", "--detach", heads[first])
+    played(demo, second, 2)
+    assert outside(demo, second) == []
+    assert red(demo) == []
+
+
+def test_the_lists_hang_once_with_their_edits_made(demo) -> None:
+    with pytest.raises(subprocess.TimeoutExpired) as stopped:
+        demo.play("list-blocks", 1, timeout_s=1)
+    assert b"hangs" in (stopped.value.stdout or b"")
+    assert changed(demo) == ["tinykit/document.py"]
+    assert not (demo.side / "handoff.json").exists()
+    demo.git("reset", "-q", "--hard")
+    played(demo, "list-blocks", 2)
+    assert outside(demo, "list-blocks") == []
+    assert red(demo) == []
+
+
+def test_the_legacy_folder_goes_only_after_a_yes(demo) -> None:
+    asked = demo.play("drop-legacy", 1)
+    assert asked.returncode == 75
+    operation = Operation.model_validate_json((demo.side / "ask.json").read_text(encoding="utf-8"))
+    assert (operation.argv, operation.danger) == (["python", "tools/drop_legacy.py"], "large_deletion")
+    assert changed(demo) == ["README.md"]
+
+    def answered(answer: str) -> subprocess.CompletedProcess[str]:
+        return demo.play(
+            "drop-legacy", 1, granted=[GrantedOperation(approval="ap-1", answer=answer, operation=operation)]
+        )
+
+    assert answered("denied").returncode == 3
+    assert (demo.repo / "legacy").is_dir()
+    assert answered("approved").returncode == 0
+    assert not (demo.repo / "legacy").exists()
+    assert outside(demo, "drop-legacy") == []
+    assert red(demo) == []
+
+
+@pytest.mark.slow
+def test_the_night_in_order(demo) -> None:
+    """Each order's last attempt on top of the others, then the cache that only the canary can catch."""
+    for name in ["rect-inset", "close-view", *HONEST[3:], "text-align"]:
+        land(demo, name, 1)
+    for name in ["list-blocks", "scrollbar", "history-limit", "stress-seeds"]:
+        land(demo, name, 2)
+    land(demo, "stamp-rename", 1)
+    land(demo, "status-overlay", 2)
+    assert red(demo) == []
+    assert wrong_flows(demo) == []
+    good = demo.git("rev-parse", "HEAD")
+
+    land(demo, "frame-cache", 1)
+    assert red(demo) == [], "every gate is green"
+    assert wrong_flows(demo) == ["resize-drag"], "and one flow is not"
+    broken = demo.git("rev-parse", "HEAD")
+
+    demo.git("reset", "-q", "--hard", good)
+    played(demo, "bug-frame-cache-1", 1)
+    assert changed(demo) == ["tests/unit/test_resized_frame.py"]
+    assert red(demo) == []
+    fixed = demo.commit("bug-frame-cache-1")
+    assert demo.merges(broken, fixed)
+    assert red(demo) == ["tests.unit.test_resized_frame.ResizedFrameTest.test_one_compositor_follows_every_resize"]
+
+    demo.git("checkout", "-q", "--detach", fixed)
+    land(demo, "frame-cache", 2)
+    assert red(demo) == []
+    assert wrong_flows(demo) == []
+
+
+@pytest.mark.slow
+def test_the_last_attempts_merge_in_any_order_of_those_that_may_run_at_once(demo) -> None:
+    base = demo.git("rev-parse", "HEAD")
+    heads: list[str] = []
+    last = {
+        "rect-inset": 1, "close-view": 1, "list-blocks": 2, "scrollbar": 2, "history-limit": 2, "stress-seeds": 2,
+        "status-overlay": 1,
+    }  # fmt: skip
+    for name, attempt in last.items():
+        demo.git("checkout", "-q", "--detach", base)
+        played(demo, name, attempt)
+        heads.append(demo.commit(name))
+    for line in (heads, heads[::-1]):
+        tip = line[0]
+        for head in line[1:]:
+            assert demo.merges(tip, head)
+            tip = demo.git("rev-parse", "HEAD")
+        assert red(demo) == []
