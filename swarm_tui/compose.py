@@ -1,0 +1,147 @@
+"""The composition root: the one place where the engine's ports are wired to the wings and backends."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from engine.artifacts import ArtifactStore
+from engine.definitions import Definitions
+from engine.effects.world import Ports
+from engine.errors import UserError
+from engine.executors.local import LocalExecutor
+from engine.git.hub import Hub
+from engine.git.slots import Slots
+from engine.git.workspaces import Workspaces
+from engine.host import Host, Site
+from engine.journal import Journal
+from engine.log import EngineLog, parse_levels
+from engine.models.settings import Settings
+from engine.ports import Sandbox
+from engine.process.environment import allowed_environment
+from engine.process.programs import Programs
+from engine.sandbox.choose import choose_sandbox
+from engine.text.redact import Redactor
+from swarm_tui.place import Place
+
+try:
+    VERSION = version("swarm-tui")
+except PackageNotFoundError:
+    VERSION = "0"
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+def secrets_of(settings: Settings) -> dict[str, str]:
+    """Values that agents get from the user's environment by `$NAME`: hidden in every sink."""
+    found: dict[str, str] = {}
+    for agent in settings.agents.values():
+        for name, value in agent.env.items():
+            if value.startswith("$") and value[1:] in os.environ:
+                found[name] = os.environ[value[1:]]
+    return found
+
+
+def open_site(place: Place, *, log_levels: str = "", sole: bool = True) -> Site:
+    """Open everything that lies in the state folder. Raises UserError for anything a person has to mend.
+
+    sole: the caller holds the instance lock; False for commands beside a running engine.
+    """
+    folders = place.folders
+    folders.create()
+    levels = parse_levels(log_levels) if log_levels else {}
+    working = _working_settings(place)
+    redactor = Redactor(secrets_of(working))
+    _refuse_unusable_settings(working)
+    hub = Hub.create_or_open(folders.root, place.repository.root, working.project.main, sole=sole)
+    clock = SystemClock()
+    return Site(
+        repository=place.repository,
+        folders=folders,
+        hub=hub,
+        journal=Journal(folders.journal, clock=clock, redact=redactor.redact, ballast=folders.ballast),
+        workspaces=Workspaces(hub, folders.workspaces),
+        artifacts=ArtifactStore(folders.artifacts),
+        definitions=Definitions(place.repository.root, hub, working=working),
+        log=EngineLog(folders.log, redactor, levels),
+        clock=clock,
+        version=VERSION,
+    )
+
+
+def _working_settings(place: Place) -> Settings:
+    from engine.loading import ROADMAP_FILE, SETTINGS_FILE, load_roadmap, load_settings
+
+    settings = load_settings(place.repository.root / SETTINGS_FILE)
+    load_roadmap(place.repository.root / ROADMAP_FILE, settings)
+    return settings
+
+
+def _refuse_unusable_settings(settings: Settings) -> None:
+    if settings.project.publish in ("remote", "both"):
+        raise UserError(f'project.publish = "{settings.project.publish}" comes with a later version: write "local" or "none" in swarm.toml')
+
+
+@dataclass(frozen=True)
+class Wings:
+    """What runs gates and canaries, with or without an engine around it."""
+
+    executor: LocalExecutor
+    sandbox: Sandbox
+    programs: Programs
+    ports: Ports
+
+
+def make_wings(site: Site, epoch: str, *, slots: int | None = None, prefix: str = "") -> Wings:
+    """Wire the wings to the site's stores. `epoch` marks the processes they start."""
+    from canary.runner import LocalCanaryRunner
+    from gates.runner import LocalGateRunner
+    from gates.sign import open_keys
+    from roles.agents import adapter_for
+    from roles.implementer import PROMPT_PATH, PromptedImplementer
+    from roles.triager import RuleTriager
+
+    settings = site.definitions.current
+    folders = site.folders
+    sandbox = choose_sandbox(settings.sandbox, folders.root)
+    executor = LocalExecutor(sandbox, epoch)
+    programs = Programs(allowed_environment({}).values.get("PATH", ""))
+    count = slots or settings.limits.gate_slots
+    gates = LocalGateRunner(
+        hub=site.hub, slots=Slots(site.hub, folders.slots, count, prefix=f"{prefix}gate"), executor=executor, sandbox=sandbox, store=site.artifacts,
+        runs=folders.runs, cache=folders.root / "gate-cache", signer=open_keys(folders.keys), programs=programs, clock=site.clock,
+    )  # fmt: skip
+    canary = LocalCanaryRunner(
+        slots=Slots(site.hub, folders.slots, 1, prefix=f"{prefix}canary"), sandbox=sandbox, programs=programs, store=site.artifacts,
+        runs=folders.runs, hub=site.hub, epoch=epoch,
+    )  # fmt: skip
+
+    def template() -> str | None:
+        raw = site.hub.read_file(site.hub.main().commit, PROMPT_PATH)
+        return raw.decode("utf-8") if raw is not None else None
+
+    ports = Ports(
+        agents=lambda kind: adapter_for(kind, executor, programs, site.repository.root), implementer=PromptedImplementer(lambda: site.definitions.current.gate, template), triager=RuleTriager(),
+        gates=gates, canary=canary, executor=executor, clock=site.clock,
+    )  # fmt: skip
+    return Wings(executor, sandbox, programs, ports)
+
+
+def make_host(place: Place, *, log_levels: str = "", adapt: Callable[[Ports], Ports] = lambda ports: ports) -> Host:
+    """The engine of a repository, wired. `adapt` lets tests put something between the engine and the world."""
+    return Host(
+        place.folders,
+        lambda: open_site(place, log_levels=log_levels),
+        lambda site, epoch: adapt(make_wings(site, str(epoch)).ports),
+    )

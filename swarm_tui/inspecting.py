@@ -1,0 +1,199 @@
+"""Commands that look at a state folder from outside: status, where, log, events, the roadmap; and those that send a command."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from engine.client import Client
+from engine.errors import UserError
+from engine.models.settings import Settings
+from engine.status import status_of
+from engine.text.sanitise import sanitise, sanitise_bytes, sanitise_line
+from swarm_tui.place import Place, find_place
+
+FOLLOW_S = 0.2
+
+
+def _out(data: Any) -> None:
+    sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+def _settings(place: Place) -> Settings:
+    """The working copy's settings; defaults if they do not read, because looking must always work."""
+    from engine.loading import SETTINGS_FILE, load_settings
+
+    try:
+        return load_settings(place.repository.root / SETTINGS_FILE)
+    except UserError:
+        return Settings()
+
+
+def print_status(repo: Path | None, state: Path | None, *, as_json: bool) -> None:
+    place = find_place(repo, state)
+    client = Client.attach(place.folders)
+    try:
+        status = status_of(client.state, _settings(place), time.time(), running=client.engine_runs())
+    finally:
+        client.close()
+    if as_json:
+        _out(status.model_dump(mode="json"))
+        return
+    lines = [
+        f"main       {status.main[:12]}  {status.health}: {sanitise_line(status.why)}",
+        f"last good  {status.last_good[:12] or 'unknown'}",
+        f"engine     {'running' if status.running else 'not running'}{', paused' if status.paused else ''}",
+        f"orders     {', '.join(f'{n} {phase}' for phase, n in sorted(status.work_orders.items())) or 'none'}",
+    ]
+    lines += [f"run        {run.run} by {run.agent}" for run in status.runs]
+    lines += [f"train {row.place:>2}   {row.work_order or row.change}: waits for {sanitise_line(row.waits_for)}" for row in status.train]
+    lines += [f"needs you  {order.id}: {sanitise_line(order.why)}\n           → {sanitise_line(order.do)}" for order in status.orders if order.state == "parked"]
+    lines += [f"approval   {a.id} ({sanitise_line(a.danger)}): {sanitise_line(a.title)}" for a in status.approvals]
+    lines += [f"unproven   {commit[:12]} (a person's)" for commit in status.unproven]
+    lines += [f"publish    pending: {sanitise_line(status.publish_pending)}"] if status.publish_pending else []
+    lines += [f"problem    {sanitise_line(problem)}" for problem in status.problems]
+    if status.cost or status.tokens:
+        lines.append(f"cost       {status.cost:.2f} of {status.budgets['cost_per_night']:.2f} tonight, {status.tokens} tokens")
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def print_where(repo: Path | None, state: Path | None, *, as_json: bool) -> None:
+    place = find_place(repo, state)
+    folders = place.folders
+    found = {
+        "state": folders.root, "hub": folders.hub, "artifacts": folders.artifacts, "runs": folders.runs,
+        "public_key": folders.keys / "public.pem", "allowed_signers": folders.keys / "allowed_signers",
+        "log": folders.log, "journal": folders.journal,
+    }  # fmt: skip
+    if as_json:
+        _out({name: str(path) for name, path in found.items()})
+    else:
+        sys.stdout.write("".join(f"{name:<16}{path}\n" for name, path in found.items()))
+
+
+def print_log(repo: Path | None, state: Path | None, subject: str, *, follow: bool) -> None:
+    place = find_place(repo, state)
+    path = _log_of(place, subject) if subject else place.folders.log
+    if not path.is_file():
+        raise UserError(f"there is no log of {subject or 'the engine'} yet at {path}")
+    with path.open("rb") as file:
+        while True:
+            while raw := file.read(65_536):
+                # Agents wrote this: nothing of it may reach the terminal as a control sequence.
+                sys.stdout.write(sanitise_bytes(raw))
+            sys.stdout.flush()
+            if not follow:
+                return
+            time.sleep(FOLLOW_S)
+
+
+def _log_of(place: Place, subject: str) -> Path:
+    runs = place.folders.runs
+    names = sorted(path.name for path in runs.iterdir() if path.is_dir()) if runs.is_dir() else []
+    if subject in names:
+        return runs / subject / "log"
+    own = [name for name in names if name.rsplit(".", 1)[0] == subject and name.rsplit(".", 1)[-1].isdigit()]
+    if not own:
+        raise UserError(f"there is no run or work order {sanitise_line(subject)}; `swarm status` and `swarm roadmap show` list them")
+    return runs / max(own, key=lambda name: int(name.rsplit(".", 1)[-1])) / "log"
+
+
+def print_events(repo: Path | None, state: Path | None, *, follow: bool, as_json: bool, after: int) -> None:
+    from swarm_tui.headless import line_of
+    from swarm_tui.phrases import phrase
+
+    place = find_place(repo, state)
+    client = Client.attach(place.folders)
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    try:
+        seen = after
+        while True:
+            for event in client.reader.events(seen):
+                seen = event.seq
+                if as_json:
+                    sys.stdout.write(json.dumps(event.as_json(), separators=(",", ":")) + "\n")
+                elif (made := phrase(event)) is not None:
+                    console.print(line_of(event, made))
+            sys.stdout.flush()
+            if not follow:
+                return
+            time.sleep(FOLLOW_S)
+    finally:
+        client.close()
+
+
+def send_command(repo: Path | None, state: Path | None, name: str, args: dict[str, str]) -> int:
+    """Send it and print the answer. Returns the exit code: 0 done, 1 refused."""
+    client = Client.attach(find_place(repo, state).folders)
+    try:
+        if not client.engine_runs() and (wrong := _refused_offline(client, name, args)):
+            raise UserError(wrong)
+        answer = client.send(name, args)
+    finally:
+        client.close()
+    sys.stdout.write(sanitise_line(str(answer["said"])) + "\n")
+    return 0 if answer["ok"] else 1
+
+
+def _refused_offline(client: Client, name: str, args: dict[str, str]) -> str:
+    """What can be said without an engine: a command that could never be done is not put into the inbox."""
+    from engine.commands import find_approval, find_order
+
+    if name in ("stop", "drain"):
+        return "no engine runs this repository, so there is nothing to stop"
+    try:
+        if name in ("approve", "deny"):
+            find_approval(client.state, args["id"])
+        elif name in ("retry", "cancel"):
+            find_order(client.state, args["work_order"])
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def print_roadmap(repo: Path | None, state: Path | None, *, as_json: bool) -> None:
+    from engine.loading import ROADMAP_FILE, load_roadmap
+
+    place = find_place(repo, state)
+    roadmap = load_roadmap(place.repository.root / ROADMAP_FILE)
+    phases: dict[str, str] = {}
+    added: list[Any] = []
+    if place.folders.journal.is_file():
+        client = Client.attach(place.folders)
+        phases = {ident: order.phase for ident, order in client.state.orders.items()}
+        added = [order.spec for order in client.state.orders.values() if order.source == "swarm"]
+        client.close()
+    orders = [*roadmap.work_order, *added]
+    if as_json:
+        rows = [{**order.model_dump(mode="json"), "state": phases.get(order.id, "draft")} for order in orders]
+        _out({"items": [item.model_dump(mode="json") for item in roadmap.item], "work_orders": rows})
+        return
+    names = {item.id: item.title for item in roadmap.item}
+    lines: list[str] = []
+    for item in [*names, ""]:
+        own = [order for order in orders if order.item == item or (item == "" and order.item not in names)]
+        if own:
+            lines.append(sanitise_line(names.get(item, "(no item)")))
+        lines += [f"  {phases.get(order.id, 'draft'):<10} {order.id:<24} {sanitise_line(order.title)}" for order in own]
+    sys.stdout.write("\n".join(lines or ["the roadmap is empty: add a [[work_order]] to roadmap.toml"]) + "\n")
+
+
+def print_schemas(out: Path | None) -> None:
+    from engine.models.events import EVENTS
+    from engine.models.status import Status
+    from engine.schemas import all_schemas
+    from roles.agents.script_format import Script
+
+    schemas = all_schemas({"status": Status, "script": Script, **{f"event-{kind}": model for kind, model in EVENTS.items()}})
+    if out is None:
+        _out(schemas)
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    for name, schema in schemas.items():
+        (out / f"{name}.schema.json").write_text(json.dumps(schema, indent=2) + "\n", encoding="utf-8", newline="\n")
+    sys.stdout.write(f"wrote {len(schemas)} schemas to {sanitise(str(out))}\n")

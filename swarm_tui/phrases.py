@@ -1,0 +1,126 @@
+"""Events as one readable line each: a glyph, whom it is about, and a sentence. All text is sanitised here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from engine.models.event import Event
+from engine.text.sanitise import sanitise_line
+
+Fields = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """`tone`: good, bad, attention, quiet or plain. State is in the glyph and the words, colour only repeats it."""
+
+    glyph: str
+    about: str
+    text: str
+    tone: str = "plain"
+
+
+def phrase(event: Event) -> Phrase | None:
+    """The line for an event, or None for those that only the journal needs."""
+    make = _PHRASES.get(event.kind)
+    if make is None:
+        return None
+    made = make(event, event.fields)
+    if made is None:
+        return None
+    about = sanitise_line(made.about or event.work_order)
+    return Phrase(made.glyph, about, sanitise_line(made.text), made.tone)
+
+
+def _short(commit: Any) -> str:
+    return str(commit or "")[:10]
+
+
+def _first(reasons: Any) -> str:
+    found = [str(reason) for reason in reasons or []]
+    more = f" (+{len(found) - 1} more)" if len(found) > 1 else ""
+    return (found[0] if found else "no reason was given") + more
+
+
+def _run_finished(_event: Event, f: Fields) -> Phrase | None:
+    result = f["result"]
+    if result == "done":
+        return Phrase("·", "", f"handed in after {f['duration_s']:.1f} s", "quiet")
+    if result == "asked":
+        return None
+    kept = f"; its files are kept as {_short(f['kept'])}" if f.get("kept") else ""
+    return Phrase("✘", "", f"run ended as {result}: {f['reason']}{kept}", "bad")
+
+
+def _gate_finished(event: Event, f: Fields) -> Phrase | None:
+    about = event.work_order or "main"
+    if f["result"] == "green":
+        counts = f" {f['passed']} passed" if f.get("executed") else ""
+        how = "from cache" if f.get("cached") else f"{f['duration_s']:.1f} s"
+        return Phrase("✔", about, f"gate {f['gate']} green,{counts} {how}", "quiet")
+    return Phrase("✘", about, f"gate {f['gate']} {f['result']}: {f['reason']}", "bad")
+
+
+def _report_signed(event: Event, f: Fields) -> Phrase | None:
+    base = f"merged with main {_short(f['base_commit'])}" if f.get("change") else "main itself"
+    tone = "plain" if f["result"] == "green" else "bad"
+    return Phrase("§", event.work_order or "main", f"report {f['result']} for tree {_short(f['tree'])} ({base}), signed as {f['report'][7:17]}", tone)
+
+
+def _canary_judged(_event: Event, f: Fields) -> Phrase:
+    verdict = f["verdict"]
+    flaky = " (flaky)" if f.get("flaky") else ""
+    if verdict == "PASS":
+        return Phrase("♥", "canary", f"PASS on {_short(f['commit'])}{flaky}: last good moves up", "good")
+    return Phrase("✘" if verdict == "FAIL" else "?", "canary", f"{verdict} on {_short(f['commit'])}: {f['reason']}", "bad")
+
+
+def _canary_finished(_event: Event, f: Fields) -> Phrase | None:
+    if f["purpose"] == "first" and f["verdict"] == "PASS":
+        return None
+    tone = "quiet" if f["verdict"] == "PASS" else "bad"
+    return Phrase("~", "canary", f"{f['purpose']} run on {_short(f['commit'])}: {f['verdict']}{': ' + f['reason'] if f['reason'] else ''}", tone)
+
+
+_PHRASES: dict[str, Callable[[Event, Fields], Phrase | None]] = {
+    "engine_started": lambda e, f: Phrase("▶", "engine", f"started (epoch {f['epoch']})", "quiet"),
+    "engine_stopped": lambda e, f: Phrase("■", "engine", f"stopped: {f['reason']}", "quiet"),
+    "engine_paused": lambda e, f: Phrase("‖", "engine", "paused: no new runs start", "attention"),
+    "engine_resumed": lambda e, f: Phrase("▶", "engine", "resumed", "plain"),
+    "engine_draining": lambda e, f: Phrase("■", "engine", "finishing what runs; no new work is taken", "attention"),
+    "roadmap_read": lambda e, f: Phrase("·", "roadmap", f"read: {len(f['orders'])} work orders", "quiet"),
+    "roadmap_refused": lambda e, f: Phrase("!", "roadmap", f"not taken, the last valid one stays: {f['reason']}", "attention"),
+    "settings_refused": lambda e, f: Phrase("!", "settings", f"not taken, the last valid ones stay: {f['reason']}", "attention"),
+    "work_order_added": lambda e, f: Phrase("+", e.work_order, f"added: {f['order']['title']} (because {f['because']})", "attention"),
+    "run_started": lambda e, f: Phrase("▶", "", f"attempt {f['attempt']} by {f['agent']} on main {_short(f['base'])}"),
+    "run_finished": _run_finished,
+    "run_interrupted": lambda e, f: Phrase("·", "", f"interrupted ({f['why']}); it will be run again", "attention"),
+    "change_proposed": lambda e, f: Phrase("⇡", "", f"proposes {len(f['paths'])} files: {', '.join(f['paths'][:4])}"),
+    "guardrail_denied": lambda e, f: Phrase("⛔", "", f"guard {f['rule']}: {f['reason']}", "bad"),
+    "change_rejected": lambda e, f: Phrase("✘", "", f"rejected: {_first(f['reasons'])}", "bad"),
+    "gate_finished": _gate_finished,
+    "report_signed": _report_signed,
+    "change_landed": lambda e, f: Phrase("⬇", "", f"landed on main as {_short(f['commit'])}", "good"),
+    "commits_adopted": lambda e, f: Phrase("⬇", "a person", f"{len(f['commits'])} commit(s) on main, unproven until gated and canaried", "attention"),
+    "published": lambda e, f: None,
+    "publish_pending": lambda e, f: Phrase("!", "publish", f"pending: {f['reason']}", "attention"),
+    "canary_finished": _canary_finished,
+    "canary_judged": _canary_judged,
+    "landing_frozen": lambda e, f: Phrase("❄", "main", f"landing is frozen: {f['reason']}", "bad"),
+    "landing_thawed": lambda e, f: Phrase("·", "main", f"landing goes on: {f['reason']}", "good"),
+    "main_restored": lambda e, f: Phrase("↩", "main", f"restored to {_short(f['to'])} by one ordinary commit {_short(f['commit'])}", "good"),
+    "culprit_found": lambda e, f: Phrase("◎", "culprit", f"{e.work_order or 'a person'}: {_short(f['commit'])} (probability {f['probability']:.2f})", "attention"),
+    "culprit_unresolved": lambda e, f: Phrase("◎", "culprit", f"not found: {f['reason']}", "attention"),
+    "change_reverted": lambda e, f: Phrase("↩", "", "reverted; it goes back to ready with the canary's evidence", "attention"),
+    "work_order_parked": lambda e, f: Phrase("P", "", f"parked: {f['why']} → {f['do']}", "attention"),
+    "work_order_healthy": lambda e, f: Phrase("♥", "", "healthy" + (" (uncanaried: no flows)" if f.get("uncanaried") else ""), "good"),
+    "work_order_cancelled": lambda e, f: Phrase("×", "", f"cancelled by {f['by']}", "attention"),
+    "people_proved": lambda e, f: Phrase("✔", "a person", f"{len(f['commits'])} commit(s) are proved now", "good"),
+    "approval_asked": lambda e, f: Phrase("?", e.work_order or "main", f"approval {f['approval']} wanted ({f['danger']}): {f['title']}", "attention"),
+    "approval_answered": lambda e, f: Phrase("·", e.work_order or "main", f"approval {f['approval']} {f['answer']} by {f['by']}", "plain"),
+    "effect_failed": lambda e, f: Phrase("!", "engine", f"{f['effect']} failed, trying again: {f['error']}", "attention"),
+    "disk_checked": lambda e, f: Phrase("!", "engine", "disk is nearly full: no new work" if f["low"] else "disk has room again", "attention"),
+    "suspended": lambda e, f: Phrase("z", "engine", f"the machine slept for {f['gap_s']} s", "attention"),
+}

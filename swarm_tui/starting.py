@@ -1,0 +1,321 @@
+"""What `swarm init` writes: a first `swarm.toml` and `roadmap.toml`, with a comment at every key.
+
+Only what was found out is switched on. A line that starts with `#` and no blank is a key that waits for a person.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.errors import UserError
+from engine.loading import ROADMAP_FILE, SETTINGS_FILE, parse_settings
+
+_PROMPT = "Read the file {prompt_file} and do what it says."
+
+
+@dataclass(frozen=True)
+class _KnownAgent:
+    """An installed coding agent as a command: its argv, what it needs of the home folder, and its model's hosts."""
+
+    name: str
+    run: tuple[str, ...]
+    home: tuple[str, ...] = ()
+    network: tuple[str, ...] = ()
+
+
+_KNOWN_AGENTS = (
+    _KnownAgent(
+        "claude",
+        ("claude", "-p", _PROMPT, "--permission-mode", "acceptEdits"),
+        (".claude", ".claude.json"),
+        ("api.anthropic.com",),
+    ),
+    _KnownAgent("codex", ("codex", "exec", "--full-auto", _PROMPT), (".codex",), ("api.openai.com", "chatgpt.com")),
+    _KnownAgent(
+        "gemini",
+        ("gemini", "--approval-mode", "auto_edit", "-p", _PROMPT),
+        (".gemini",),
+        ("generativelanguage.googleapis.com",),
+    ),
+    _KnownAgent("opencode", ("opencode", "run", _PROMPT), (".config/opencode", ".local/share/opencode")),
+    _KnownAgent(
+        "aider", ("aider", "--yes-always", "--no-auto-commits", "--message-file", "{prompt_file}"), (".aider.conf.yml",)
+    ),
+)
+
+
+@dataclass(frozen=True)
+class _FoundGate:
+    name: str
+    kind: str
+    run: tuple[str, ...]
+    results: str
+    note: str
+    needs: tuple[str, ...] = ()
+
+
+def initial_files(repo_root: Path, *, main: str | None = None, path: str | None = None) -> dict[str, str]:
+    """The texts of the two files by name. Reads the repository, writes nothing.
+
+    main: the branch that the swarm lands on; None: `main` or `master` if there is one, else the current branch.
+    path: where to look for programs; None: the PATH of this process.
+    """
+    python = "python" if shutil.which("python", path=path) else "python3"
+    branch = main or _main_branch(repo_root)
+    installed = [agent for agent in _KNOWN_AGENTS if shutil.which(agent.run[0], path=path)]
+    settings = [_head(branch), _gates(_found_gates(repo_root, python)), _agents(installed, python), _rest()]
+    return {SETTINGS_FILE: "\n".join(settings), ROADMAP_FILE: _roadmap()}
+
+
+def write_initial_files(folder: Path) -> list[str]:
+    """Writes those of the two files that are not there, at the top of the repository around `folder`.
+
+    Gives lines for the person: what was done, what comes next. Raises UserError: no repository, nothing to write, or
+    a folder that cannot be written. A file that is there is never changed.
+    """
+    start = folder.resolve()
+    root = next((each for each in (start, *start.parents) if (each / ".git").exists()), None)
+    if root is None:
+        raise UserError(f"{folder} is not in a git repository; run `git init` there, or name one with --repo")
+    texts = initial_files(root)
+    kept = [name for name in texts if (root / name).exists()]
+    if len(kept) == len(texts):
+        raise UserError(
+            f"{' and '.join(kept)} are there already; edit them, or move them away and run `swarm init` again"
+        )
+    said = [f"kept {name}, which was there already" for name in kept]
+    for name, text in texts.items():
+        if name in kept:
+            continue
+        try:
+            with (root / name).open("x", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+        except OSError as error:
+            raise UserError(
+                f"{root / name} cannot be written ({error.strerror}); mend that and run it again"
+            ) from error
+        said.append(f"wrote {name}: {_contents(name, text)}")
+    said.append(
+        "next: switch on an agent in swarm.toml, offer a work order in roadmap.toml, commit both, run `swarm check`"
+    )
+    return said
+
+
+def _contents(name: str, text: str) -> str:
+    if name == ROADMAP_FILE:
+        return "one work order as an example, still a draft"
+    gates = [gate.name for gate in parse_settings(text).gate]
+    return (
+        f"found {len(gates)} gate{'s' * (len(gates) != 1)} ({', '.join(gates)})"
+        if gates
+        else "found no gate, so nothing is proved yet"
+    )
+
+
+def _found_gates(root: Path, python: str) -> list[_FoundGate]:
+    gates: list[_FoundGate] = []
+    if (root / "tests").is_dir() and any((root / "tests").rglob("*.py")):
+        gates.append(_python_gate(root, python))
+    if (root / "Cargo.toml").is_file():
+        note = "Cargo's tests are judged by the exit code; counting them comes later"
+        gates.append(_FoundGate("build", "build", ("cargo", "build"), "none", "found Cargo.toml"))
+        gates.append(_FoundGate("cargo-test", "unit", ("cargo", "test"), "none", note, ("build",)))
+    if _has_npm_test(root / "package.json"):
+        note = "found a test script in package.json; judged by its exit code"
+        gates.append(_FoundGate("npm-test", "unit", ("npm", "test"), "none", note))
+    return gates
+
+
+def _python_gate(root: Path, python: str) -> _FoundGate:
+    if _uses_pytest(root):
+        return _FoundGate("tests", "unit", (python, "-m", "pytest", "-q"), "pytest", "found tests/ and pytest")
+    top = ("-t", ".") if (root / "tests" / "__init__.py").is_file() else ()
+    run = (python, "-m", "unittest", "discover", "-s", "tests", *top)
+    return _FoundGate("tests", "unit", run, "unittest", "found tests/ with unittest")
+
+
+def _uses_pytest(root: Path) -> bool:
+    if any((root / name).is_file() for name in ("pytest.ini", "conftest.py", "tests/conftest.py")):
+        return True
+    files = [root / "pyproject.toml", root / "setup.cfg", root / "tox.ini", *root.glob("requirements*.txt")]
+    files += sorted((root / "tests").rglob("test_*.py"))[:200]
+    return any("pytest" in _text_of(file) for file in files)
+
+
+def _has_npm_test(package: Path) -> bool:
+    try:
+        data: Any = json.loads(_text_of(package) or "{}")
+        script = data.get("scripts", {}).get("test", "")
+    except (ValueError, AttributeError):
+        return False
+    return bool(script) and "no test specified" not in str(script)
+
+
+def _main_branch(root: Path) -> str:
+    git = root / ".git"
+    if pointer := _text_of(git).removeprefix("gitdir:").strip():
+        git = root / pointer
+    shared = git / _text_of(git / "commondir").strip()
+    packed = _text_of(shared / "packed-refs")
+    for name in ("main", "master"):
+        if (shared / "refs" / "heads" / name).is_file() or f" refs/heads/{name}\n" in packed:
+            return name
+    head = _text_of(git / "HEAD").strip()
+    return head.removeprefix("ref: refs/heads/") if head.startswith("ref: refs/heads/") else "main"
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _quoted(text: str) -> str:
+    quoted = json.dumps(text, ensure_ascii=False)
+    assert tomllib.loads(f"key = {quoted}")["key"] == text
+    return quoted
+
+
+def _listed(words: Sequence[str]) -> str:
+    return f"[{', '.join(_quoted(word) for word in words)}]"
+
+
+def _head(branch: str) -> str:
+    return f"""\
+# The settings of the swarm for this repository. Written once by `swarm init`; from here on it is yours.
+# Everything has a default. To use a line that starts with # and no blank, take the # away.
+# `swarm check` says what is wrong or missing. Gates, guards and canary count only once they are committed on main.
+
+[project]
+main = {_quoted(branch)}  # the branch that changes land on
+publish = "local"  # where main goes after each landing: none, local (this repository), remote, both
+#remote = "origin"  # the remote's name, for publish = "remote" or "both"
+
+[merge]
+auto = true  # false: every change waits for a person
+#ask_if = {{ paths = ["Cargo.toml"], kinds = ["contract"], risk = ["high"] }}  # only these wait for a person
+
+[limits]
+implementers = 2  # how many agents work at once
+gate_slots = 1  # how many sets of gates run at once
+attempts = 3  # how often one work order may be tried before it waits for a person
+#cost_per_night = 40.0  # the swarm stops taking work at this cost, as far as agents tell what they cost
+#tokens_per_work_order = 3000000  # the same for the tokens of one work order
+#run_wall = "2h"  # an agent that takes longer is stopped; its work is kept
+#run_idle = "10m"  # an agent that says nothing for so long is stopped; its work is kept
+#free_disk = "10GB"  # nothing starts with less free space
+"""
+
+
+def _gates(found: Sequence[_FoundGate]) -> str:
+    if not found:
+        return """\
+# GATES: what must be green before a change lands. No way to test this repository was found.
+# Without any gate nothing is proved: changes land unseen. Write at least one that can fail.
+#[[gate]]
+#name = "tests"  # its name in reports and in a work order's gates
+#kind = "unit"  # build, unit, integration, stress, format, lint, security, perf or custom
+#run = ["python", "-m", "pytest", "-q"]  # a program and its arguments; never a shell line
+#results = "pytest"  # who counts the tests: none, pytest, unittest
+#timeout = "10m"  # longer is red
+"""
+    blocks = ["# GATES: what must be green before a change lands. Programs are looked up on the PATH of `swarm`.\n"]
+    for gate in found:
+        needs = f"needs = {_listed(gate.needs)}  # runs after these, and only if they are green\n" if gate.needs else ""
+        blocks.append(f"""\
+[[gate]]
+name = {_quoted(gate.name)}  # its name in reports and in a work order's gates
+kind = {_quoted(gate.kind)}  # build, unit, integration, stress, format, lint, security, perf or custom
+run = {_listed(gate.run)}  # {gate.note}
+results = {_quoted(gate.results)}  # who counts the tests: none, pytest, unittest
+{needs}timeout = "10m"  # longer is red
+""")
+    return "\n".join(blocks)
+
+
+def _agents(installed: Sequence[_KnownAgent], python: str) -> str:
+    first = installed[0].name if installed else "mine"
+    what = "These were found on this machine" if installed else "No known coding agent was found; this is an example"
+    blocks = [
+        f"""\
+# AGENTS: who does the work. {what}.
+# None is switched on, because an agent may cost money: take the # away from one and from its role.
+#[roles]
+#implementer = {_quoted(first)}  # the agent that does the work orders
+"""
+    ]
+    for agent in installed:
+        home = f"#home = {_listed(agent.home)}  # what it may see of your home folder\n" if agent.home else ""
+        network = f"#network = {_listed(agent.network)}  # hosts that it may reach\n" if agent.network else ""
+        blocks.append(f"""\
+#[agents.{agent.name}]
+#kind = "command"  # any program that edits files and exits with 0
+#run = {_listed(agent.run)}  # look at its permission flags first
+{home}{network}""")
+    if not installed:
+        blocks.append(f"""\
+#[agents.mine]
+#kind = "command"  # any program that edits files and exits with 0
+#run = [{_quoted(python)}, "tools/agent.py", "{{prompt_file}}"]  # also {{workspace}} and {{task_file}}
+#network = []  # hosts that it may reach
+#home = []  # what it may see of your home folder, for instance its login
+""")
+    return "\n".join(blocks)
+
+
+def _rest() -> str:
+    return """\
+#[guards]
+#protected = ["Cargo.toml"]  # files that no agent may change, beside the built-in list
+#max_file = "1MB"  # larger files do not land
+
+# CANARY: programs that are started on main after each landing; a red one takes main back to the last good tree.
+#[[canary.flow]]
+#name = "smoke"  # its name in events and bug work orders
+#start = { run = ["python", "-m", "app"], ready = { log = "ready" }, within = "10s" }  # the program; when it is ready
+#steps = [{ send = { stdin = "hello" } }, { wait = { until = { log = "hello" }, within = "2s" } }]  # what it must do
+
+[approvals]
+unattended = "park"  # a dangerous operation with nobody there: park (a person answers later) or deny
+expire = "12h"  # an unanswered question is closed after this
+
+[sandbox]
+without = "run"  # on a machine without any sandbox: run (said in every report), ask or refuse
+#require = ["fs_write", "pid_tree"]  # guarantees without which nothing runs; `swarm check` shows what this machine has
+"""
+
+
+def _roadmap() -> str:
+    return """\
+# The roadmap: items and their work orders. Edit it at any time; the swarm takes a valid edit within a second.
+schema = "roadmap/1"  # the format of this file
+
+[[item]]
+id = "first"  # lower-case letters, digits, dots, dashes
+title = "The first thing the swarm does here"  # for people
+goal = "One small change that lands with a report."  # what is true when the item is done
+
+[[work_order]]
+id = "first-change"  # a branch is named after it
+item = "first"  # the item it belongs to
+title = "Describe the change in one line"  # the first line of the commit
+kind = "feature"  # feature, fix, refactor, docs, contract or spike
+goal = "Say what is true when it is done; the agent reads this."  # the agent's task
+depends_on = []  # ids of work orders that must have landed before
+allow = []  # files that it may touch, as globs such as "src/**"; empty: everything that is not protected
+deny = []  # files that it must not touch
+gates = []  # names of gates from swarm.toml; empty: all
+#tests = ["tests/test_new.py::test_it_works"]  # red before, green after: without them the report says unproven-goal
+#acceptance = [{ name = "it-works", run = ["python", "tools/check.py"], timeout = "1m" }]  # the same, as a command
+#touches = ["src/**"]  # work orders whose touches overlap never run at once
+priority = 5  # 1 comes first
+#owner = "somebody"  # a person, if it is not for the swarm
+draft = true  # only noted down: delete this line to offer it to the swarm
+"""

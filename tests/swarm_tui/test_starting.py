@@ -1,0 +1,159 @@
+"""What `swarm init` finds in a repository, and that what it writes can be read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from engine.errors import UserError
+from engine.loading import Reading, load_roadmap, read_roadmap, read_settings
+from engine.models.settings import Settings
+from swarm_tui.starting import initial_files, write_initial_files
+
+Files = Mapping[str, str]
+
+
+class Repo(Protocol):
+    path: Path
+
+    def git(self, *args: str) -> str: ...
+
+
+class MakeRepo(Protocol):
+    def __call__(self, files: Files, *, branch: str) -> Repo: ...
+
+
+def written(root: Path, path: str = "") -> Reading[Settings]:
+    return read_settings(initial_files(root, path=path)["swarm.toml"])
+
+
+def make(root: Path, files: Files) -> Path:
+    for name, text in files.items():
+        target = root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, []),
+        ({"tests/test_a.py": "import pytest"}, [("tests", "python3 -m pytest -q", "pytest")]),
+        ({"tests/test_a.py": "", "pytest.ini": ""}, [("tests", "python3 -m pytest -q", "pytest")]),
+        (
+            {"tests/test_a.py": "import unittest"},
+            [("tests", "python3 -m unittest discover -s tests", "unittest")],
+        ),
+        (
+            {"tests/test_a.py": "import unittest", "tests/__init__.py": ""},
+            [("tests", "python3 -m unittest discover -s tests -t .", "unittest")],
+        ),
+        (
+            {"Cargo.toml": ""},
+            [("build", "cargo build", "none"), ("cargo-test", "cargo test", "none")],
+        ),
+        ({"package.json": '{"scripts": {"test": "vitest run"}}'}, [("npm-test", "npm test", "none")]),
+        ({"package.json": '{"scripts": {"test": "echo \\"Error: no test specified\\" && exit 1"}}'}, []),
+        ({"package.json": "not json"}, []),
+    ],
+)
+def test_gates_are_found(tmp_path: Path, files: Files, expected: list[tuple[str, str, str]]) -> None:
+    settings = written(make(tmp_path, files)).sound()
+    assert [(gate.name, " ".join(gate.run), gate.results) for gate in settings.gate] == expected
+
+
+def test_without_a_gate_the_file_says_that_nothing_is_proved(tmp_path: Path) -> None:
+    text = initial_files(tmp_path, path="")["swarm.toml"]
+    assert "nothing is proved" in text
+    assert "nothing is proved" in written(tmp_path).problems[0].what
+
+
+@pytest.mark.parametrize("installed", [[], ["claude", "aider"]])
+def test_agents_wait_for_a_person_to_switch_them_on(tmp_path: Path, installed: list[str]) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in installed:
+        for program in (tools / name, tools / f"{name}.exe"):
+            program.write_text("", encoding="utf-8")
+            program.chmod(0o755)
+    text = initial_files(tmp_path, path=str(tools))["swarm.toml"]
+    assert read_settings(text).sound().agents == {}
+    agents = read_settings(switched_on(text)).sound().agents
+    assert list(agents) == (installed or ["mine"])
+    assert {agent.kind for agent in agents.values()} == {"command"}
+
+
+def switched_on(text: str) -> str:
+    return re.sub(r"^#(?=\S)", "", text, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "files", [{}, {"tests/test_a.py": ""}, {"Cargo.toml": "", "package.json": '{"scripts": {"test": "x"}}'}]
+)
+def test_every_line_that_waits_is_valid_when_it_is_switched_on(tmp_path: Path, files: Files) -> None:
+    texts = initial_files(make(tmp_path, files), path="")
+    settings = read_settings(switched_on(texts["swarm.toml"]))
+    assert [problem for problem in settings.problems if problem.level == "error"] == []
+    roadmap = read_roadmap(switched_on(texts["roadmap.toml"]), settings=settings.sound())
+    assert [problem for problem in roadmap.problems if problem.level == "error"] == []
+
+
+def test_every_key_has_a_comment(tmp_path: Path) -> None:
+    for text in initial_files(make(tmp_path, {"tests/test_a.py": "", "Cargo.toml": ""}), path="").values():
+        bare = [
+            line for line in text.splitlines() if " = " in line and not line.startswith("# ") and "  # " not in line
+        ]
+        assert bare == []
+
+
+def test_the_first_roadmap_offers_nothing_yet(tmp_path: Path) -> None:
+    (tmp_path / "roadmap.toml").write_text(initial_files(tmp_path)["roadmap.toml"], encoding="utf-8")
+    assert all(order.draft for order in load_roadmap(tmp_path / "roadmap.toml").work_order)
+
+
+def test_nothing_is_written(tmp_path: Path) -> None:
+    initial_files(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("branch", "main"), [("main", "main"), ("master", "master"), ("work/x", "work/x")])
+def test_the_branch_that_is_there_is_main(git_repo: MakeRepo, branch: str, main: str) -> None:
+    assert written(git_repo({}, branch=branch).path).sound().project.main == main
+
+
+def test_main_is_preferred_to_the_current_branch(git_repo: MakeRepo) -> None:
+    repo = git_repo({}, branch="master")
+    repo.git("switch", "--quiet", "--create", "work")
+    assert written(repo.path).sound().project.main == "master"
+    repo.git("pack-refs", "--all")
+    assert written(repo.path).sound().project.main == "master"
+    repo.git("worktree", "add", "--quiet", "--detach", "../beside")
+    assert written(repo.path.parent / "beside").sound().project.main == "master"
+
+
+def test_the_files_are_written_at_the_top_of_the_repository(git_repo: MakeRepo) -> None:
+    root = git_repo({"src/a.py": "", "tests/test_a.py": "import pytest"}, branch="main").path
+    said = write_initial_files(root / "src")
+    assert said[0] == "wrote swarm.toml: found 1 gate (tests)"
+    assert b"\r" not in (root / "swarm.toml").read_bytes()
+    assert read_settings((root / "swarm.toml").read_text(encoding="utf-8")).sound().gate
+    assert load_roadmap(root / "roadmap.toml").work_order
+
+
+def test_a_file_that_is_there_is_never_changed(git_repo: MakeRepo) -> None:
+    root = git_repo({"swarm.toml": "# mine"}, branch="main").path
+    assert write_initial_files(root)[0] == "kept swarm.toml, which was there already"
+    with pytest.raises(UserError, match="are there already; edit them"):
+        write_initial_files(root)
+    assert (root / "swarm.toml").read_text(encoding="utf-8") == "# mine"
+
+
+def test_outside_of_a_repository_nothing_is_written(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is not in a git repository; run `git init` there"):
+        write_initial_files(tmp_path)
+    assert list(tmp_path.iterdir()) == []
