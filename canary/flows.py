@@ -26,6 +26,7 @@ from engine.text.sanitise import sanitise_line
 T = TypeVar("T")
 
 REASON_CHARS = 600
+LAST_WORDS_S = 1.0
 ReadGolden = Callable[[str], bytes | None]
 """The file of this path in the commit's tree; None when it is not there. Blocks. Raises InfrastructureFault."""
 Report = Callable[[str, dict[str, Any]], None]
@@ -42,8 +43,8 @@ async def run_flow(
 ) -> FlowOutcome:
     """Run `flow` on `ground`, whose tree holds the commit, and judge it.
 
-    Never raises for what the program does. Raises InfrastructureFault when artifacts cannot be stored. Cancelling kills
-    all processes of the flow before this returns.
+    Never raises for what the program or the machine does: that is FAIL, or ENVIRONMENT. Cancelling kills all processes
+    of the flow before this returns.
     """
     began = asyncio.get_running_loop().time()
     run = _FlowRun(flow, ground, store, read_golden, report, redactor or Redactor({}))
@@ -122,7 +123,7 @@ class _FlowRun:
             await session.end_input()
             await session.until(lambda: session.ended or None, within_s)
             if session.exit_code != 0 or not session.ended:
-                last = f', last line "{session.log[-1].text}"' if session.log else ""
+                last = _last_line(session)
                 seen = (
                     how_it_is(session) if session.ended or session.overflow else f"it took longer than {within_s:g} s"
                 )
@@ -149,14 +150,20 @@ class _FlowRun:
         except Miss as miss:
             self._add(miss)
         except ProgramFault as fault:
-            how = f" ({how_it_is(session)})" if session is not None else ""
-            self.findings.append(Finding("FAIL", f"{self.at}: {fault}{how}"))
+            self.findings.append(Finding("FAIL", f"{self.at}: {fault}{await self._why(session)}"))
         finally:
             if session is not None:
                 await surely(session.kill())
         if session is not None and steps is not None:
             self.samples = steps.samples
             await self._judge(session, steps)
+
+    async def _why(self, session: Session | None) -> str:
+        """How the program is after a fault: mostly it is about to end, and its last words say why."""
+        if session is None:
+            return ""
+        await session.until(lambda: session.ended or None, LAST_WORDS_S)
+        return f", saw that {how_it_is(session)}{_last_line(session)}"
 
     async def _walk(self, session: Session, steps: Steps) -> None:
         flow = self.flow
@@ -193,8 +200,8 @@ class _FlowRun:
             self.findings.append(Finding("FAIL", f"expected output that can be read, saw that {session.overflow}"))
         if code not in (None, 0) and code not in steps.exits:
             # Whatever it printed about itself: the exit code is evidence.
-            last = f', last line "{session.log[-1].text[:160]}"' if session.log else ""
-            self.findings.append(Finding("FAIL", f"expected no error exit, saw that {how_it_is(session)}{last}"))
+            seen = f"{how_it_is(session)}{_last_line(session)}"
+            self.findings.append(Finding("FAIL", f"expected no error exit, saw that {seen}"))
         await self._keep_log("log", session)
         await self._judge_trace(session)
         if self.samples:
@@ -250,6 +257,10 @@ class _FlowRun:
     async def _keep(self, name: str, text: str) -> None:
         content = self.redactor.redact_bytes(text.encode("utf-8", "backslashreplace"))
         self.artifacts[name] = await asyncio.to_thread(self.store.put, content)
+
+
+def _last_line(session: Session) -> str:
+    return f', last line "{session.log[-1].text[:160]}"' if session.log else ""
 
 
 async def surely(work: Coroutine[Any, Any, T]) -> T:

@@ -52,7 +52,7 @@ def parse_trace(raw: bytes) -> list[dict[str, Any]]:
 
 
 def trace_to_golden(events: Iterable[Mapping[str, Any]], mask: Sequence[str] = DEFAULT_MASK) -> bytes:
-    """A new golden of these events: JSON lines without what is masked. Ids stay as they were, and compare renumbered."""
+    """A new golden of these events: JSON lines without what is masked. Ids stay as they were."""
     rows = (_masked(event, mask) for event in events)
     # A lone surrogate has no UTF-8, and its backslash escape is the JSON for it.
     return "".join(_line(row) + "\n" for row in rows).encode("utf-8", "backslashreplace")

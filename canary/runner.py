@@ -128,14 +128,7 @@ class Progress:
         self._commit = commit
 
     def __call__(self, said: str, fields: dict[str, Any]) -> None:
-        row = {
-            "at": round(time.time(), 3),
-            "kind": "canary",
-            "said": said,
-            "commit": self._commit,
-            **self.flow,
-            **fields,
-        }
+        row = {"at": round(time.time(), 3), "kind": "canary", "said": said, "commit": self._commit}
         try:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row | self.flow | fields) + "\n")

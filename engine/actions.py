@@ -8,7 +8,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Action:
-    """`key` names one attempt at one effect; `effect` is the key without the attempt, under which failures are counted."""
+    """`key` names one attempt at one effect; `effect` is the key without the attempt, under which failures are
+    counted."""
 
     key: str
     effect: str
@@ -20,7 +21,7 @@ class Record(Action):
 
     kind: str = ""
     work_order: str = ""
-    fields: dict[str, Any] = field(default_factory=dict)
+    fields: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The client of an engine in this process or another: snapshot, events by seq, commands, lossy progress.
 
-The journal is the only thing the two share, so a client sees the same whether the engine runs here, elsewhere or not at all.
+The journal is the only thing the two share, so a client sees the same whether the engine runs here, elsewhere or not
+at all.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import SwarmError
+from engine.fold import apply
 from engine.folders import StateFolder
 from engine.journal import JournalReader
 from engine.lock import InstanceLock
 from engine.models.event import Event
 from engine.snapshot import fold
-from engine.state import State, apply
+from engine.state import State
 
 ANSWER_POLL_S = 0.05
 
@@ -48,7 +50,8 @@ class Client:
         return InstanceLock(self.folders.lock).holder() is not None
 
     def send(self, name: str, args: dict[str, Any] | None = None, *, wait_s: float = 5.0) -> dict[str, Any]:
-        """Put a command into the inbox and wait for its answer. Without a running engine it waits there for the next one."""
+        """Put a command into the inbox and wait for its answer. Without a running engine it waits there for
+        the next one."""
         number = self.reader.send(name, args)
         if not self.engine_runs():
             return {"ok": True, "said": "noted; the next engine of this repository does it"}
@@ -66,7 +69,8 @@ class Client:
 
 @dataclass
 class Tail:
-    """Reads what was appended to a file of JSON lines since the last look. Half lines wait; what is no JSON is skipped."""
+    """Reads what was appended to a file of JSON lines since the last look. Half lines wait; what is no JSON is
+    skipped."""
 
     path: Path
     offset: int = 0

@@ -14,7 +14,8 @@ Emit = Callable[..., Awaitable[Any]]
 
 
 async def execute(command: Command, state: State, emit: Emit, stop: Callable[[], None]) -> dict[str, Any]:
-    """Carry it out. Returns `{"ok": bool, "said": sentence}`; a command that cannot be done is an answer, not an error."""
+    """Carry it out. Returns `{"ok": bool, "said": sentence}`; a command that cannot be done is an answer, not an
+    error."""
     try:
         said = await _COMMANDS[command.name](state, command.args, emit) if command.name in _COMMANDS else None
         if command.name == "stop":
@@ -33,8 +34,10 @@ def find_approval(state: State, ident: str) -> Approval:
     if approval is None:
         pending = [a.id for a in state.approvals.values() if a.status == "pending"]
         raise UserError(f"there is no approval {ident}; pending: {', '.join(pending) or 'none'}")
+    if approval.status == "expired":
+        raise UserError(f"approval {ident} has expired; `swarm retry {approval.order}` has it asked again")
     if approval.status != "pending":
-        raise UserError(f"approval {ident} was already {approval.status}")
+        raise UserError(f"approval {ident} was answered already, by {approval.by}")
     return approval
 
 
@@ -83,7 +86,9 @@ async def _retry(state: State, args: dict[str, Any], emit: Emit) -> str:
     order = find_order(state, args["work_order"])
     if order.phase not in ("parked", "rejected", "reverted"):
         raise UserError(f"{order.spec.id} is {order.phase}; only parked, rejected or reverted orders can be retried")
-    await emit(NewEvent("work_order_ready", {"fresh": True, "by": args.get("by", "a person")}, work_order=order.spec.id))
+    await emit(
+        NewEvent("work_order_ready", {"fresh": True, "by": args.get("by", "a person")}, work_order=order.spec.id)
+    )
     return f"{order.spec.id} is ready again, with fresh attempts"
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,10 @@ from engine.errors import UserError
 from engine.git.hub import Hub
 from engine.loading import ROADMAP_FILE, SETTINGS_FILE, load_definitions, load_roadmap, load_settings
 from engine.models.event import NewEvent
+from engine.models.roadmap import WorkOrder
 from engine.models.settings import Settings
+
+ORDERS_PER_EVENT = 200
 
 
 def policy_digest(settings: Settings) -> str:
@@ -26,6 +30,25 @@ def policy_digest(settings: Settings) -> str:
 
 def digest_of(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode("utf-8")).hexdigest()[:16]
+
+
+def _roadmap_events(
+    count: int, changed: list[WorkOrder], gone: list[str], items: list[dict[str, Any]]
+) -> list[NewEvent]:
+    """In pieces: an event has a size limit, and a roadmap may have thousands of orders."""
+    pieces = [changed[at : at + ORDERS_PER_EVENT] for at in range(0, len(changed), ORDERS_PER_EVENT)] or [[]]
+    return [
+        NewEvent(
+            "roadmap_read",
+            {
+                "count": count,
+                "orders": [order.model_dump(mode="json", by_alias=True, exclude_defaults=True) for order in piece],
+                "gone": gone if nth == 0 else [],
+                "items": items if nth == 0 else [],
+            },
+        )
+        for nth, piece in enumerate(pieces)
+    ]
 
 
 @dataclass
@@ -47,27 +70,35 @@ class Definitions:
 
     def read_settings(self, commit: str) -> list[NewEvent]:
         """Look at the working copy and at main's definitions again; events for what changed."""
-        events = self._guarded("settings_refused", SETTINGS_FILE, self._read_working)
-        events += self._guarded("settings_refused", f"main:{SETTINGS_FILE}", lambda: self._read_committed(commit))
+        names = (SETTINGS_FILE, f"main:{SETTINGS_FILE}")
+        before = [name for name in names if name in self._errors]
+        refused = self._guarded("settings_refused", names[0], self._read_working)
+        refused += self._guarded("settings_refused", names[1], lambda: self._read_committed(commit))
         policy = policy_digest(self.current)
-        mark = digest_of([policy, self.current.model_dump(mode="json")])
-        if mark != self._settings and not any(event.kind == "settings_refused" for event in events):
-            self._settings = mark
-            events.append(NewEvent("settings_read", {"policy": policy, "settings": mark, "bootstrap": self.bootstrap}))
-        return events
+        mark = digest_of([policy, self.bootstrap, self.current.model_dump(mode="json")])
+        if mark == self._settings and all(name in self._errors for name in before):
+            return refused
+        # What is in force is always said, or reports would be bound to another policy. What is still wrong comes after
+        # it, so that it stays visible.
+        self._settings = mark
+        read = NewEvent("settings_read", {"policy": policy, "settings": mark, "bootstrap": self.bootstrap})
+        return [read, *(self._refusal("settings_refused", name) for name in names if name in self._errors)]
 
-    def read_roadmap(self) -> list[NewEvent]:
-        """Look at `roadmap.toml` of the working copy again; events for what changed."""
+    def read_roadmap(self, known: Mapping[str, WorkOrder]) -> list[NewEvent]:
+        """Look at `roadmap.toml` of the working copy again; events for what differs from `known` (the
+        roadmap's orders by id)."""
         found: list[NewEvent] = []
 
         def read() -> None:
             roadmap = load_roadmap(self.repo / ROADMAP_FILE, self.current)
-            orders = [order.model_dump(mode="json", by_alias=True) for order in roadmap.work_order]
             items = [item.model_dump(mode="json") for item in roadmap.item]
-            mark = digest_of([orders, items])
-            if mark != self._roadmap:
+            changed = [order for order in roadmap.work_order if known.get(order.id) != order]
+            gone = sorted(known.keys() - {order.id for order in roadmap.work_order})
+            mark = digest_of([items, [order.id for order in roadmap.work_order]])
+            # What is gone changes the mark; orders that had begun stay known, and are gone at every look.
+            if changed or mark != self._roadmap or ROADMAP_FILE in self._errors:
                 self._roadmap = mark
-                found.append(NewEvent("roadmap_read", {"roadmap": mark, "orders": orders, "items": items}))
+                found.extend(_roadmap_events(len(roadmap.work_order), changed, gone, items))
 
         return self._guarded("roadmap_refused", ROADMAP_FILE, read) + found
 
@@ -87,6 +118,9 @@ class Definitions:
             if self._errors.get(name) == str(error):
                 return []
             self._errors[name] = str(error)
-            return [NewEvent(kind, {"reason": str(error), "file": name})]
+            return [self._refusal(kind, name)]
         self._errors.pop(name, None)
         return []
+
+    def _refusal(self, kind: str, name: str) -> NewEvent:
+        return NewEvent(kind, {"reason": self._errors[name], "file": name})

@@ -20,7 +20,8 @@ class EngineBusyError(UserError):
 
 
 class InfrastructureFault(SwarmError):
-    """The machine failed (full disk, missing tool, lost process). Retried on the same input, never blamed on a change."""
+    """The machine failed (full disk, missing tool, lost process). Retried on the same input, never blamed on a
+    change."""
 
 
 class GitError(InfrastructureFault):

@@ -93,6 +93,12 @@ class StateFolder:
         return self.root / "engine.lock"
 
     @property
+    def marker(self) -> str:
+        """What the markers of this state folder's processes begin with: no other engine's processes are taken
+        for ours."""
+        return hashlib.sha256(str(self.root).encode("utf-8")).hexdigest()[:10]
+
+    @property
     def ballast(self) -> Path:
         """What is thrown off when the disk is full."""
         return self.root / "ballast"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,7 @@ from engine.actions import (
     RunCanary,
     StartRun,
 )
+from engine.artifacts import ArtifactStore
 from engine.commands import execute
 from engine.definitions import Definitions
 from engine.effects import after, moves, runs, train
@@ -34,7 +36,6 @@ from engine.folders import StateFolder
 from engine.git.hub import Hub
 from engine.git.publish import Repository, user_tip
 from engine.git.workspaces import Workspaces
-from engine.artifacts import ArtifactStore
 from engine.journal import Journal
 from engine.lock import InstanceLock
 from engine.log import EngineLog
@@ -42,7 +43,6 @@ from engine.loop import Effect, EndReason, Engine
 from engine.models.event import Event, NewEvent
 from engine.ports import Clock
 from engine.snapshot import fold
-from engine.state import State
 
 INBOX_POLL_S = 0.2
 HEARTBEAT_S = 5.0
@@ -68,7 +68,8 @@ class Site:
 @dataclass
 class Host:
     """Runs one engine. `open_site` is called once the lock is held; `make_ports` with the epoch, which marks every
-    process that this engine starts. `run` blocks the calling task; `drain` and `stop_now` may be called from any thread.
+    process that this engine starts. `run` blocks the calling task; `drain` and `stop_now` may be called from any
+    thread.
     """
 
     folders: StateFolder
@@ -79,6 +80,7 @@ class Host:
     _site: Site | None = None
     _loop: asyncio.AbstractEventLoop | None = None
     _engine: Engine | None = None
+    _asked: deque[Callable[[Engine], Any]] = field(default_factory=deque[Callable[["Engine"], Any]])
 
     @property
     def site(self) -> Site:
@@ -97,9 +99,15 @@ class Host:
         self._call(lambda engine: engine.stop("stopped"))
 
     def _call(self, act: Callable[[Engine], Any]) -> None:
-        loop, engine = self._loop, self._engine
-        if loop is not None and engine is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(act, engine)
+        """What is asked before the engine has started is done as soon as it has."""
+        self._asked.append(act)
+        if self.ready.is_set() and self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._do_asked)
+
+    def _do_asked(self) -> None:
+        assert self._engine is not None
+        while self._asked:
+            self._asked.popleft()(self._engine)
 
     # -- the engine's life ---------------------------------------------------------------------------------------
 
@@ -117,14 +125,17 @@ class Host:
                 site.journal.close()
         finally:
             lock.release()
-            self.ready.set()
 
     async def _run(self, until_idle: bool, duration_s: float | None) -> EndReason:
         site = self.site
         broken = await asyncio.to_thread(site.journal.verify_chain, _verify_from(site.journal))
         if broken is not None:
-            raise UserError(f"the journal was changed by something else at event {broken}; move {site.folders.journal} aside to keep it as evidence, then start again")
-        state = await asyncio.to_thread(lambda: fold(site.journal.newest_snapshot(), lambda after: site.journal.events(after)))
+            raise UserError(
+                f"the journal was changed by something else at event {broken}; move {site.folders.journal} aside to keep it as evidence, then start again"
+            )
+        state = await asyncio.to_thread(
+            lambda: fold(site.journal.newest_snapshot(), lambda after: site.journal.events(after))
+        )
         loop = asyncio.get_running_loop()
         effects: dict[type[Action], Effect] = {}
         engine = Engine(site.journal, state, lambda: site.definitions.current, effects, site.clock, site.log)
@@ -133,14 +144,24 @@ class Host:
         epoch = state.epoch + 1
         ports = self.make_ports(site, epoch)
         world = World(
-            ports=ports, hub=site.hub, workspaces=site.workspaces, artifacts=site.artifacts, folders=site.folders,
-            repo=site.repository.root, log=site.log, emit=engine.emit, state=lambda: engine.state,
-            settings=lambda: site.definitions.current, epoch=lambda: engine.state.epoch, on_main_moved=lambda: _reread.set(),
-        )  # fmt: skip
+            ports=ports,
+            hub=site.hub,
+            workspaces=site.workspaces,
+            artifacts=site.artifacts,
+            folders=site.folders,
+            repo=site.repository.root,
+            log=site.log,
+            emit=engine.emit,
+            state=lambda: engine.state,
+            settings=lambda: site.definitions.current,
+            epoch=lambda: engine.state.epoch,
+            on_main_moved=lambda: _reread.set(),
+        )
         _reread = asyncio.Event()
         effects.update(_effects(world))
         await self._recover(engine, world, epoch)
         self.ready.set()
+        self._do_asked()
         deadline = site.clock.monotonic() + duration_s if duration_s is not None else None
         watchers = [
             asyncio.create_task(self._watch_files(engine), name="watch files"),
@@ -168,22 +189,35 @@ class Host:
     async def _recover(self, engine: Engine, world: World, epoch: int) -> None:
         """Bring the journal and the world together before anything is planned."""
         site = self.site
-        await world.ports.executor.sweep(f"{epoch - 1}/")
+        await world.ports.executor.sweep(f"{site.folders.marker}-")
         tip = await asyncio.to_thread(site.hub.main)
         root = await asyncio.to_thread(site.hub.root_commit)
-        first = [] if engine.state.main else [NewEvent("repository_opened", {"commit": tip.commit, "tree": tip.tree, "repository": root, "branch": site.repository.branch})]
+        branch = site.definitions.working.project.main
+        first = (
+            []
+            if engine.state.main
+            else [
+                NewEvent(
+                    "repository_opened",
+                    {"commit": tip.commit, "tree": tip.tree, "repository": root, "branch": branch},
+                )
+            ]
+        )
         started = {"epoch": epoch, "version": site.version, "pid": os.getpid()}
         await engine.emit(*first, NewEvent("engine_started", started))
         await moves.settle(world)
         if engine.state.main != tip.commit:
-            raise UserError(f"the hub's main ({tip.commit[:12]}) is not what the journal says ({engine.state.main[:12]}); something else moved it: put it back, or start with a new --state folder")
+            raise UserError(
+                f"the hub's main ({tip.commit[:12]}) is not what the journal says ({engine.state.main[:12]}); something else moved it: put it back, or start with a new --state folder"
+            )
         await runs.recover_runs(world)
         await self._look_at_files(engine)
         await self._look_at_main(engine)
 
     async def _look_at_files(self, engine: Engine) -> None:
         events = await asyncio.to_thread(self.site.definitions.read_settings, engine.state.main)
-        events += await asyncio.to_thread(self.site.definitions.read_roadmap)
+        known = {ident: order.spec for ident, order in engine.state.orders.items() if order.source == "roadmap"}
+        events += await asyncio.to_thread(self.site.definitions.read_roadmap, known)
         if events:
             await engine.emit(*events)
             engine.poke()

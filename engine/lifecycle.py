@@ -32,7 +32,7 @@ TRANSITIONS: dict[str, dict[Phase, Phase]] = {
     "change_reverted": {"queued": "reverted", "landed": "reverted"},
     "work_order_healthy": {"landed": "healthy"},
     "work_order_parked": {phase: "parked" for phase in _OPEN if phase != "parked"},
-    "work_order_cancelled": {phase: "cancelled" for phase in _OPEN},
+    "work_order_cancelled": dict.fromkeys(_OPEN, "cancelled"),
 }
 
 

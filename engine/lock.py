@@ -68,8 +68,8 @@ class InstanceLock:
                     pid = _pid_in(descriptor)
                     who = f"pid {pid}" if pid else "its pid is unknown"
                     raise EngineBusyError(
-                        f"Another engine ({who}) runs this repository: attach to it with `swarm`, "
-                        "or stop it with `swarm stop`."
+                        f"another engine ({who}) runs this repository: look at it with `swarm status`, "
+                        "or stop it with `swarm stop`"
                     )
                 time.sleep(_PAUSE_S)
             os.ftruncate(descriptor, 0)

@@ -13,6 +13,7 @@ from typing import Literal
 
 from engine.actions import CANCELLABLE, MOVERS, Action, Record
 from engine.errors import SwarmError
+from engine.fold import apply
 from engine.journal import Journal
 from engine.log import EngineLog
 from engine.models.event import Event, NewEvent
@@ -20,7 +21,7 @@ from engine.models.settings import Settings
 from engine.planner import plan
 from engine.ports import Clock
 from engine.snapshot import dump_state
-from engine.state import State, apply
+from engine.state import State
 
 EndReason = Literal["idle", "deadline", "stopped", "drained"]
 Effect = Callable[[Action], Awaitable[None]]
@@ -60,7 +61,9 @@ class Engine:
             if refused is not None:
                 self.log.warning("plan", f"refused: {refused}")
                 # Nobody waits for this record: it explains an event that the journal already has.
-                self.journal.append("transition_refused", {"refused_seq": event.seq, "reason": refused}, work_order=event.work_order)
+                self.journal.append(
+                    "transition_refused", {"refused_seq": event.seq, "reason": refused}, work_order=event.work_order
+                )
         self._wake.set()
 
     async def emit(self, *drafts: NewEvent) -> list[Event]:
@@ -107,7 +110,9 @@ class Engine:
             self._wake.set()
             return False
         desired = {action.key: action for action in made.actions}
-        superseded = [key for key in self._running if key not in desired and isinstance(self._actions[key], CANCELLABLE)]
+        superseded = [
+            key for key in self._running if key not in desired and isinstance(self._actions[key], CANCELLABLE)
+        ]
         await self._cancel(superseded)
         for key, action in desired.items():
             if key not in self._running and not (isinstance(action, MOVERS) and self._moving()):

@@ -95,7 +95,8 @@ class Executor(Protocol):
         ...
 
     async def sweep(self, marker: str) -> int:
-        """Kill every process of earlier epochs that carries the marker `SWARM_RUN` with this prefix; how many there were."""
+        """Kill every process of earlier epochs that carries the marker `SWARM_RUN` with this prefix; how many
+        there were."""
         ...
 
 
@@ -122,7 +123,8 @@ class AgentRun:
 
 @dataclass(frozen=True)
 class AgentResult:
-    """How it ended. `handoff` is the raw bytes it left (None: none). `asked` is the operation it waits for (end asked)."""
+    """How it ended. `handoff` is the raw bytes it left (None: none). `asked` is the operation it waits for (end
+    asked)."""
 
     end: AgentEnd
     exit_code: int | None
@@ -143,7 +145,9 @@ class Agent(Protocol):
 class Implementer(Protocol):
     """The role's own part: what the agent is told, and what its handoff says."""
 
-    def task(self, order: WorkOrder, attempt: int, feedback: Sequence[str], granted: Sequence[GrantedOperation]) -> Task: ...
+    def task(
+        self, order: WorkOrder, attempt: int, feedback: Sequence[str], granted: Sequence[GrantedOperation]
+    ) -> Task: ...
 
     def summary(self, handoff: bytes | None, changed_paths: Sequence[str]) -> ChangeSummary | Abort:
         """Raises HandoffError for an invalid one; without one, a minimal summary is made from the changed paths."""
@@ -216,7 +220,8 @@ class GateRunner(Protocol):
         ...
 
     def load(self, digest: str) -> VerificationReport:
-        """The report of an envelope in the artifact store, its signature verified with our own key. Raises SwarmError."""
+        """The report of an envelope in the artifact store, its signature verified with our own key. Raises
+        SwarmError."""
         ...
 
 
@@ -241,8 +246,8 @@ class FlowOutcome:
     verdict: Verdict
     reason: str
     duration_s: float
-    samples: Mapping[str, list[float]] = field(default_factory=dict)
-    artifacts: Mapping[str, str] = field(default_factory=dict)
+    samples: Mapping[str, list[float]] = field(default_factory=dict[str, list[float]])
+    artifacts: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,9 @@ from engine.models.settings import Settings
 from engine.models.status import ApprovalStatus, Health, OrderStatus, RunStatus, Status, TrainStatus
 from engine.state import State
 
+BOOTSTRAP = "swarm.toml is not committed on main, so the gates of the working copy count: commit it"
+LOW_DISK = "the disk has less free space than limits.free_disk, so no run starts: make room"
+
 
 def health_of(state: State, has_flows: bool) -> tuple[Health, str]:
     """How main is, and why in one sentence. Green only when its very tree is proved and its canary passed."""
@@ -56,7 +59,14 @@ def status_of(state: State, settings: Settings, now: float, *, running: bool) ->
         rejected=sum(o.rejections > 0 for o in orders),
         parked=sum(o.phase == "parked" for o in orders),
         approvals=[
-            ApprovalStatus(id=a.id, danger=a.danger, title=a.title, why=a.why, work_order=a.order, expires_at=utc_text(a.expires_at))
+            ApprovalStatus(
+                id=a.id,
+                danger=a.danger,
+                title=a.title,
+                why=a.why,
+                work_order=a.order,
+                expires_at=utc_text(a.expires_at),
+            )
             for a in state.approvals.values()
             if a.status == "pending"
         ],
@@ -66,13 +76,29 @@ def status_of(state: State, settings: Settings, now: float, *, running: bool) ->
         duration_s=round(max(0.0, now - state.started_at), 1) if state.started_at else 0.0,
         running=running,
         paused=state.paused,
-        problems=[text for text in (state.roadmap_error, state.settings_error) if text],
+        problems=_problems(state, settings),
         budgets={
             "cost_per_night": settings.limits.cost_per_night,
             "cost_tonight": round(state.cost_tonight, 4),
             "tokens_per_work_order": settings.limits.tokens_per_work_order,
         },
-    )  # fmt: skip
+    )
+
+
+def _problems(state: State, settings: Settings) -> list[str]:
+    """What a person has to mend, most urgent first, one sentence each."""
+    limits = settings.limits
+    spent = 0 < limits.cost_per_night <= state.cost_tonight
+    found = [
+        LOW_DISK if state.low_disk else "",
+        f"tonight's {limits.cost_per_night:.2f} are spent: raise limits.cost_per_night, or start again"
+        if spent
+        else "",
+        state.settings_error,
+        state.roadmap_error,
+        BOOTSTRAP if state.bootstrap else "",
+    ]
+    return [text for text in found if text]
 
 
 def _train(state: State) -> list[TrainStatus]:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from watchfiles import awatch
+from watchfiles import awatch  # pyright: ignore[reportUnknownVariableType]
 
 from engine.loading import FLOWS_FOLDER, ROADMAP_FILE, SETTINGS_FILE
 
@@ -28,9 +28,15 @@ async def changes(repo: Path, common_git_dir: Path) -> AsyncIterator[None]:
     stop = asyncio.Event()
     try:
         async for _ in awatch(
-            *folders, watch_filter=matters, recursive=False, step=STEP_MS, debounce=200, stop_event=stop,
-            rust_timeout=int(POLL_S * 1000), yield_on_timeout=True,
-        ):  # fmt: skip
+            *folders,
+            watch_filter=matters,
+            recursive=False,
+            step=STEP_MS,
+            debounce=200,
+            stop_event=stop,
+            rust_timeout=int(POLL_S * 1000),
+            yield_on_timeout=True,
+        ):
             yield None
     finally:
         stop.set()

@@ -13,7 +13,7 @@ from typing import Literal
 
 from engine.errors import UserError
 from engine.models.problem import Problem
-from engine.models.settings import Gate, Settings
+from engine.models.settings import Gate
 from gates.results.table import problem_with
 from gates.strict_json import digest
 
@@ -28,11 +28,6 @@ _FILE_EXISTS = re.compile(r"(\.exists\(|path\.isfile\(|\.is_file\()")
 def gate_digest(gate: Gate) -> str:
     """`sha256:<hex>` of everything that a gate's definition says."""
     return digest(gate.model_dump(mode="json"))
-
-
-def policy_digest(settings: Settings) -> str:
-    """`sha256:<hex>` of the definitions of gates, guards and canary: what a report is bound to."""
-    return digest(settings.policy())
 
 
 def in_order(gates: Sequence[Gate]) -> tuple[Gate, ...]:

@@ -57,9 +57,11 @@ class Ran:
 
 
 def gate_environment(gate: Gate, scratch: Path = _NOWHERE) -> dict[str, str]:
-    """The complete environment of a gate. Home, temporary files and Python's bytecode are private to one run.
+    """The complete environment of a gate. Home and temporary files are private to one run.
 
-    Bytecode is trusted by size and second of its source: a cache that outlives the tree would run another tree's code.
+    Nothing points at a cache that outlives the tree: Python trusts bytecode by size and second of its source, and
+    what one
+    one change leaves in a cache, the next could run. Bytecode lies in the tree's own folders, which a checkout sweeps.
     """
     temporary = str(scratch / "tmp")
     own = {
@@ -67,7 +69,6 @@ def gate_environment(gate: Gate, scratch: Path = _NOWHERE) -> dict[str, str]:
         "TMPDIR": temporary,
         "TMP": temporary,
         "TEMP": temporary,
-        "PYTHONPYCACHEPREFIX": str(scratch / "pycache"),
     }
     return allowed_environment({**own, **gate.env}).values
 
@@ -149,7 +150,7 @@ def _prepare(folder: Path, tree: Path) -> tuple[Watch, Path]:
     (exchange / "nonce").write_text(nonce, encoding="ascii")
     # Not below the state folder: its long path leaves no room for a socket's name.
     scratch = Path(tempfile.mkdtemp(prefix="swarm-")).resolve()
-    for name in ("home", "tmp", "pycache"):
+    for name in ("home", "tmp"):
         (scratch / name).mkdir()
     fresh = note.with_suffix(".new")
     fresh.write_text(json.dumps({"nonce": nonce, "scratch": str(scratch), "tree": str(tree)}), encoding="utf-8")

@@ -6,10 +6,10 @@ An entry is only a pointer into a signed report, so whoever can write these file
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from engine.durable import write_durably
 from engine.errors import SwarmError
 from engine.models.report import GateResult
 from engine.models.settings import Gate
@@ -50,7 +50,9 @@ class Reuse:
                 path = self._path(keys[result.name])
                 try:
                     path.parent.mkdir(parents=True, exist_ok=True)
-                    write_durably(path, json.dumps({"report": report}).encode("ascii"))
+                    fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+                    fresh.write_text(json.dumps({"report": report}), encoding="ascii")  # lost in a crash: runs again
+                    fresh.replace(path)
                 except OSError:
                     continue
 

@@ -107,7 +107,7 @@ class LocalGateRunner:
                 try:
                     await self._run_groups(session)
                 except StartOver:
-                    for begun in folder.iterdir():
+                    for begun in filter(Path.is_dir, folder.iterdir()):
                         conclude(begun)
                     continue
                 return await asyncio.to_thread(self._sign, session, started)
@@ -118,7 +118,7 @@ class LocalGateRunner:
         return await asyncio.to_thread(self._restore, tree, previous, base_tree, base_commit, policy)
 
     def load(self, digest: str) -> VerificationReport:
-        """The report of an envelope in the artifact store, its signature verified with our own key. Raises SwarmError."""
+        """The report of an envelope in the store, its signature verified with our own key. Raises SwarmError."""
         return self._reports.load(digest)
 
     # ---- guards

@@ -181,10 +181,19 @@ def _create_once(path: Path, data: bytes) -> None:
             if sys.platform == "win32":
                 temporary.rename(path)  # refuses an existing target on Windows
             else:
-                path.hardlink_to(temporary)
+                _publish(temporary, path)
         sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        temporary.rename(path)
 
 
 def _keep(path: Path, data: bytes) -> None:

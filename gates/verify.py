@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -110,26 +109,39 @@ def _judge(hub: Hub, store: ArtifactStore, key: VerifyKey, info: CommitInfo) -> 
         envelope = store.get(digest)
     except SwarmError as error:
         return VerifiedCommit(info.commit, info.subject, "false", digest, problems=(f"{error}.",))
-    tree, base = (info.tree, _base(hub, info.parents)) if own else (None, None)
+    tree, base = (info.tree, _base(hub, info, digest)) if own else (None, None)
     verified = verify_report(envelope, key, tree=tree, base=base)
     problems = list(verified.problems)
     if verified.report is not None and verified.report.result != "green":
         problems.append(f"The report says {verified.report.result}.")
     if verified.report is not None and verified.report.kind == "gates":
         problems.append("The report was asked for by hand, so it is not one for landing.")
-    if batch and not _tip_of_batch(hub, info.commit, digest):
-        problems.append("No later commit of main is the tip of its batch.")
+    if batch and not _tip_is_proved(hub, store, key, info.commit, digest):
+        problems.append("No proved commit of main is the tip of its batch.")
     status = "false" if problems else "proved" if own else "batch"
     return VerifiedCommit(info.commit, info.subject, status, digest, verified.report, tuple(problems))
 
 
-def _tip_of_batch(hub: Hub, commit: str, digest: str) -> bool:
-    later = hub.commits_between(commit, hub.main().commit, first_parent=True)
-    return any(digest in info.trailers.get(REPORT_TRAILER, []) for info in later)
+def _tip_is_proved(hub: Hub, store: ArtifactStore, key: VerifyKey, commit: str, digest: str) -> bool:
+    """Whether, on main, only commits of the same batch lie between this one and a proved commit with that report."""
+    main = hub.main().commit
+    if not hub.is_ancestor(commit, main):
+        return False
+    for later in hub.commits_between(commit, main, first_parent=True):
+        if digest in later.trailers.get(REPORT_TRAILER, []):
+            return _judge(hub, store, key, later).status == "proved"
+        if digest not in later.trailers.get(BATCH_TRAILER, []):
+            return False
+    return False
 
 
-def _base(hub: Hub, parents: Sequence[str]) -> str | None:
-    return hub.tree_of(parents[0]) if parents else None
+def _base(hub: Hub, info: CommitInfo, digest: str) -> str | None:
+    """The tree that the report's change, or batch, was put on."""
+    while info.parents:
+        info = _info(hub, info.parents[0])
+        if digest not in info.trailers.get(BATCH_TRAILER, []):
+            return info.tree
+    return None
 
 
 def _info(hub: Hub, commit: str) -> CommitInfo:

@@ -107,7 +107,8 @@ def _names(task: Task) -> dict[str, str]:
 
 def _answer(granted: GrantedOperation) -> str:
     ran = "" if granted.exit_code is None else f", run with exit code {granted.exit_code}"
-    return f"{' '.join(granted.operation.argv)}: {granted.answer}{ran}"
+    why = f" ({sanitise_line(granted.why)})" if granted.why else ""
+    return f"{' '.join(granted.operation.argv)}: {granted.answer}{ran}{why}"
 
 
 def summary_of(handoff: bytes | None, changed_paths: Sequence[str]) -> ChangeSummary | Abort:

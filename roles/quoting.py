@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from engine.text.sanitise import sanitise, sanitise_line
+from engine.text.sanitise import sanitise_line
 
 LINES_CAP = 200
 LINE_CAP = 500
@@ -12,15 +12,17 @@ LINE_CAP = 500
 
 def quoted(text: str, *, lines_cap: int = LINES_CAP) -> str:
     """Each line of `text` behind `> `, made visible and capped; "(nothing)" where there is none."""
-    lines = sanitise(text.strip(), line_cap=LINE_CAP).split("\n") if text.strip() else []
+    lines = [line.rstrip("\r") for line in text.strip().split("\n")] if text.strip() else []
+    shown = [f"> {sanitise_line(line, line_cap=LINE_CAP)}".rstrip() for line in lines[:lines_cap]]
     if len(lines) > lines_cap:
-        lines = [*lines[:lines_cap], f"… [{len(lines) - lines_cap} more lines]"]
-    return "\n".join(f"> {line}".rstrip() for line in lines) or "(nothing)"
+        shown.append(f"> … [{len(lines) - lines_cap} more lines]")
+    return "\n".join(shown) or "(nothing)"
 
 
 def listed(entries: Iterable[str], empty: str, *, entries_cap: int = LINES_CAP) -> str:
     """One entry a line behind `- `, each on one line, made visible and capped; `empty` where there is none."""
-    lines = [f"- {sanitise_line(entry, line_cap=LINE_CAP)}" for entry in entries]
-    if len(lines) > entries_cap:
-        lines = [*lines[:entries_cap], f"- … [{len(lines) - entries_cap} more]"]
-    return "\n".join(lines) or empty
+    whole = list(entries)
+    shown = [f"- {sanitise_line(entry, line_cap=LINE_CAP)}" for entry in whole[:entries_cap]]
+    if len(whole) > entries_cap:
+        shown.append(f"- … [{len(whole) - entries_cap} more]")
+    return "\n".join(shown) or empty

@@ -51,7 +51,11 @@ def _files(place: Place, problems: list[Problem]) -> Settings | None:
         except (OSError, UnicodeDecodeError) as error:
             problems.append(Problem(where=name, what=f"it cannot be read ({error})", do="save it as readable UTF-8"))
     folder = root / FLOWS_FOLDER
-    flows = {f"{FLOWS_FOLDER}/{p.name}": p.read_text(encoding="utf-8") for p in sorted(folder.glob("*.toml"))} if folder.is_dir() else {}
+    flows = (
+        {f"{FLOWS_FOLDER}/{p.name}": p.read_text(encoding="utf-8") for p in sorted(folder.glob("*.toml"))}
+        if folder.is_dir()
+        else {}
+    )
     settings = None
     if SETTINGS_FILE in texts:
         reading = read_settings(texts[SETTINGS_FILE], SETTINGS_FILE, flows)
@@ -72,7 +76,14 @@ def _gates(settings: Settings) -> list[Problem]:
     found: list[Problem] = []
     programs = _programs()
     if not settings.gate:
-        found.append(Problem(where=SETTINGS_FILE, what="there is no gate, so nothing that lands is proved", do="write a [[gate]]", level="warning"))
+        found.append(
+            Problem(
+                where=SETTINGS_FILE,
+                what="there is no gate, so nothing that lands is proved",
+                do="write a [[gate]]",
+                level="warning",
+            )
+        )
     for gate in settings.gate:
         found += weaknesses(gate)
         if gate.run:
@@ -88,7 +99,14 @@ def _agents(settings: Settings, place: Place) -> list[Problem]:
     programs = _programs()
     name = settings.roles.get("implementer", "")
     if not name:
-        found.append(Problem(where=SETTINGS_FILE, what="no agent does the role implementer", do='write [roles] implementer = "NAME" and [agents.NAME]', level="warning"))
+        found.append(
+            Problem(
+                where=SETTINGS_FILE,
+                what="no agent does the role implementer",
+                do='write [roles] implementer = "NAME" and [agents.NAME]',
+                level="warning",
+            )
+        )
     for agent_name, agent in settings.agents.items():
         where = f"agents.{agent_name}"
         try:
@@ -98,7 +116,13 @@ def _agents(settings: Settings, place: Place) -> list[Problem]:
         except (ProgramMissing, UserError) as error:
             found.append(Problem(where=where, what=str(error), do="install it, or mend its settings"))
         if agent.kind in ("acp", "model"):
-            found.append(Problem(where=where, what=f"agents of kind {agent.kind} come with a later version", do='use kind = "command" for now'))
+            found.append(
+                Problem(
+                    where=where,
+                    what=f"agents of kind {agent.kind} come with a later version",
+                    do='use kind = "command" for now',
+                )
+            )
         if agent.kind == "script" and not (place.repository.root / agent.scripts).is_dir():
             found.append(Problem(where=where, what=f"there is no folder {agent.scripts}", do="mend scripts"))
     return found
@@ -111,7 +135,11 @@ def _committed(place: Place) -> list[Problem]:
     if listed.strip():
         return []
     what = "it is not committed, so the gates of the working copy count until it is"
-    return [Problem(where=SETTINGS_FILE, what=what, do=f"git add {SETTINGS_FILE} {ROADMAP_FILE} and commit", level="warning")]
+    return [
+        Problem(
+            where=SETTINGS_FILE, what=what, do=f"git add {SETTINGS_FILE} {ROADMAP_FILE} and commit", level="warning"
+        )
+    ]
 
 
 def _sandbox(settings: Settings, place: Place, problems: list[Problem]) -> dict[str, str]:
@@ -125,5 +153,10 @@ def _sandbox(settings: Settings, place: Place, problems: list[Problem]) -> dict[
     lacks = [name for name, held in sandbox.guarantees.items() if not held]
     if sandbox.name == "none":
         what = "there is none: agents and gates run with your own rights"
-        problems.append(Problem(where="sandbox", what=what, do="install bubblewrap (Linux), or use WSL2 (Windows)", level="warning"))
-    return {"sandbox": f"{sandbox.name}: guarantees {', '.join(holds) or 'nothing'}" + (f"; not {', '.join(lacks)}" if lacks else "")}
+        problems.append(
+            Problem(where="sandbox", what=what, do="install bubblewrap (Linux), or use WSL2 (Windows)", level="warning")
+        )
+    return {
+        "sandbox": f"{sandbox.name}: guarantees {', '.join(holds) or 'nothing'}"
+        + (f"; not {', '.join(lacks)}" if lacks else "")
+    }

@@ -1,4 +1,5 @@
-"""The command `swarm`. Each command is thin: it parses, calls one function of the face, and turns its answer into an exit code.
+"""The command `swarm`. Each command is thin: it parses, calls one function of the face, and turns its answer into an
+exit code.
 
 Modules are imported where they are used, so that `swarm status` answers fast.
 """
@@ -25,13 +26,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-roadmap_app = typer.Typer(help="The roadmap: what is on it, and the JSON Schemas of every file.", no_args_is_help=True, rich_markup_mode=None)
+roadmap_app = typer.Typer(
+    help="The roadmap: what is on it, and the JSON Schemas of every file.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(roadmap_app, name="roadmap")
 
-Repo = Annotated[Path | None, typer.Option("--repo", help="The repository (default: the one around the current folder).", show_default=False)]
-State = Annotated[Path | None, typer.Option("--state", help="The state folder (default: the platform's; see `swarm where`).", show_default=False)]
+Repo = Annotated[
+    Path | None,
+    typer.Option("--repo", help="The repository (default: the one around the current folder).", show_default=False),
+]
+State = Annotated[
+    Path | None,
+    typer.Option("--state", help="The state folder (default: the platform's; see `swarm where`).", show_default=False),
+]
 Json = Annotated[bool, typer.Option("--json", help="For scripts.")]
-Log = Annotated[str, typer.Option("--log", help="Raise a category of the engine's own log, e.g. canary=debug,git=info.")]
+Log = Annotated[
+    str, typer.Option("--log", help="Raise a category of the engine's own log, e.g. canary=debug,git=info.")
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -41,7 +52,9 @@ def swarm(
     state: State = None,
     no_ui: Annotated[bool, typer.Option("--no-ui", help="Run headless: a line an event.")] = False,
     until: Annotated[str, typer.Option("--until", help="When to end: idle, or after a duration such as 8h.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="With --no-ui: one event a line, and a last line with the summary.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --no-ui: one event a line, and a last line with the summary.")
+    ] = False,
     log: Log = "",
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
@@ -56,7 +69,10 @@ def swarm(
     from swarm_tui.running import run_engine
 
     if not no_ui and not as_json:
-        typer.echo("The control room on screen comes with a later version; this is the headless run (the same as --no-ui).", err=True)
+        typer.echo(
+            "The control room on screen comes with a later version; this is the headless run (the same as --no-ui).",
+            err=True,
+        )
     raise typer.Exit(run_engine(repo, state, until=until, as_json=as_json, log_levels=log))
 
 
@@ -64,7 +80,9 @@ def swarm(
 def demo(
     no_ui: Annotated[bool, typer.Option("--no-ui", help="Headless (so far the only way).")] = False,
     as_json: Json = False,
-    directory: Annotated[Path | None, typer.Option("--dir", help="Leave DIR/repo and DIR/state for looking around.", show_default=False)] = None,
+    directory: Annotated[
+        Path | None, typer.Option("--dir", help="Leave DIR/repo and DIR/state for looking around.", show_default=False)
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Other timings, the same story.")] = 0,
 ) -> None:
     """A whole night on a built-in repository with scripted agents: no network, no model, about half a minute."""
@@ -140,7 +158,11 @@ def _command(repo: Path | None, state: Path | None, name: str, **args: str) -> N
 
 
 @app.command()
-def approve(approval: Annotated[str, typer.Argument(help="Its id, as `swarm status` shows it.")], repo: Repo = None, state: State = None) -> None:
+def approve(
+    approval: Annotated[str, typer.Argument(help="Its id, as `swarm status` shows it.")],
+    repo: Repo = None,
+    state: State = None,
+) -> None:
     """Say yes to one pending operation, exactly as it was asked."""
     _command(repo, state, "approve", id=approval)
 
@@ -196,7 +218,9 @@ def gates(
     repo: Repo = None,
     state: State = None,
     base: Annotated[str, typer.Option("--base", help="What it would land on (default: main).")] = "",
-    gate: Annotated[list[str] | None, typer.Option("--gate", help="Only this gate (and what it needs); repeatable.")] = None,
+    gate: Annotated[
+        list[str] | None, typer.Option("--gate", help="Only this gate (and what it needs); repeatable.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """The local CI on one commit: run its gates, write a signed report. Exit 0 only if all is green."""
@@ -241,7 +265,9 @@ def roadmap_show(repo: Repo = None, state: State = None, as_json: Json = False) 
 
 @roadmap_app.command("schema")
 def roadmap_schema(
-    out: Annotated[Path | None, typer.Option("--out", help="Write one file a schema into this folder.", show_default=False)] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write one file a schema into this folder.", show_default=False)
+    ] = None,
     repo: Repo = None,
     state: State = None,
 ) -> None:
@@ -251,17 +277,30 @@ def roadmap_schema(
     print_schemas(out)
 
 
+_UsageError = typer.BadParameter.__bases__[0]
+"""What every mistake on the command line is. typer brings its own click and has no public name for it."""
+
+
+def _usage(error: Exception) -> str:
+    """click's words as one sentence that says where to look."""
+    said = str(getattr(error, "message", "") or error).strip().rstrip(".")
+    return f"{said[:1].lower()}{said[1:]}: `swarm --help` lists what there is"
+
+
 def main() -> None:
     """Entry point: errors are one sentence on stderr, and the exit code of the contract."""
     try:
-        app()
+        sys.exit(app(prog_name="swarm", standalone_mode=False))
+    except _UsageError as error:
+        typer.echo(f"swarm: {_usage(error)}", err=True)
+        sys.exit(EXIT_USAGE)
     except UserError as error:
         typer.echo(f"swarm: {error}", err=True)
         sys.exit(error.exit_code)
     except SwarmError as error:
         typer.echo(f"swarm: {error}", err=True)
         sys.exit(EXIT_FAILED)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         sys.exit(EXIT_INTERRUPTED)
 
 

@@ -90,7 +90,9 @@ def _working_settings(place: Place) -> Settings:
 
 def _refuse_unusable_settings(settings: Settings) -> None:
     if settings.project.publish in ("remote", "both"):
-        raise UserError(f'project.publish = "{settings.project.publish}" comes with a later version: write "local" or "none" in swarm.toml')
+        raise UserError(
+            f'project.publish = "{settings.project.publish}" comes with a later version: write "local" or "none" in swarm.toml'
+        )
 
 
 @dataclass(frozen=True)
@@ -119,29 +121,67 @@ def make_wings(site: Site, epoch: str, *, slots: int | None = None, prefix: str 
     programs = Programs(allowed_environment({}).values.get("PATH", ""))
     count = slots or settings.limits.gate_slots
     gates = LocalGateRunner(
-        hub=site.hub, slots=Slots(site.hub, folders.slots, count, prefix=f"{prefix}gate"), executor=executor, sandbox=sandbox, store=site.artifacts,
-        runs=folders.runs, cache=folders.root / "gate-cache", signer=open_keys(folders.keys), programs=programs, clock=site.clock,
-    )  # fmt: skip
+        hub=site.hub,
+        slots=Slots(site.hub, folders.slots, count, prefix=f"{prefix}gate"),
+        executor=executor,
+        sandbox=sandbox,
+        store=site.artifacts,
+        runs=folders.runs,
+        cache=folders.root / "gate-cache",
+        signer=open_keys(folders.keys),
+        programs=programs,
+        clock=site.clock,
+    )
     canary = LocalCanaryRunner(
-        slots=Slots(site.hub, folders.slots, 1, prefix=f"{prefix}canary"), sandbox=sandbox, programs=programs, store=site.artifacts,
-        runs=folders.runs, hub=site.hub, epoch=epoch,
-    )  # fmt: skip
+        slots=Slots(site.hub, folders.slots, 1, prefix=f"{prefix}canary"),
+        sandbox=sandbox,
+        programs=programs,
+        store=site.artifacts,
+        runs=folders.runs,
+        hub=site.hub,
+        epoch=epoch,
+    )
 
     def template() -> str | None:
         raw = site.hub.read_file(site.hub.main().commit, PROMPT_PATH)
         return raw.decode("utf-8") if raw is not None else None
 
     ports = Ports(
-        agents=lambda kind: adapter_for(kind, executor, programs, site.repository.root), implementer=PromptedImplementer(lambda: site.definitions.current.gate, template), triager=RuleTriager(),
-        gates=gates, canary=canary, executor=executor, clock=site.clock,
-    )  # fmt: skip
+        agents=lambda kind: adapter_for(kind, executor, programs, site.repository.root),
+        implementer=PromptedImplementer(lambda: site.definitions.current.gate, template),
+        triager=RuleTriager(),
+        gates=gates,
+        canary=canary,
+        executor=executor,
+        programs=programs,
+        clock=site.clock,
+    )
     return Wings(executor, sandbox, programs, ports)
+
+
+def refuse_missing_programs(settings: Settings) -> None:
+    """Before a night depends on them. Raises UserError for the first gate or implementer whose program is not there."""
+    programs = Programs(allowed_environment({}).values.get("PATH", ""))
+    wanted = [(f"gate {gate.name}", gate.run[0]) for gate in settings.gate if gate.run]
+    agent = settings.agents.get(settings.roles.get("implementer", ""))
+    if agent is not None and agent.kind == "command":
+        wanted.append((f"agent {settings.roles['implementer']}", agent.run[0]))
+    for whose, name in wanted:
+        try:
+            programs.resolve(name)
+        except UserError as error:
+            raise UserError(f"{whose} in swarm.toml cannot run: {error}") from error
 
 
 def make_host(place: Place, *, log_levels: str = "", adapt: Callable[[Ports], Ports] = lambda ports: ports) -> Host:
     """The engine of a repository, wired. `adapt` lets tests put something between the engine and the world."""
+
+    def opened() -> Site:
+        refuse_missing_programs(_working_settings(place))
+        return open_site(place, log_levels=log_levels)
+
     return Host(
         place.folders,
-        lambda: open_site(place, log_levels=log_levels),
-        lambda site, epoch: adapt(make_wings(site, str(epoch)).ports),
+        opened,
+        lambda site, epoch: adapt(make_wings(site, f"{site.folders.marker}-{epoch}").ports),
     )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -47,7 +50,7 @@ class EngineThread:
     def _run(self) -> None:
         try:
             self.reason = asyncio.run(self.host.run(until_idle=self.until_idle, duration_s=self.duration_s))
-        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
+        except BaseException as error:
             self.error = error
 
 
@@ -61,6 +64,9 @@ class Interrupts:
     def install(self) -> None:
         signal.signal(signal.SIGINT, self._interrupted)
         signal.signal(signal.SIGTERM, lambda *_: self.host.stop_now())
+        if sys.platform != "win32":
+            # A closed terminal must not end the night; printing then fails, and is given up below.
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def _interrupted(self, *_: object) -> None:
         self.count += 1
@@ -70,41 +76,55 @@ class Interrupts:
             self.host.stop_now()
 
 
-def run_headless(host: Host, folders: StateFolder, *, until_idle: bool, duration_s: float | None, as_json: bool) -> tuple[Status, bool]:
-    """Run until the end; the summary's status, and whether a person interrupted it. Raises what the engine raised."""
+def run_headless(
+    host: Host, folders: StateFolder, *, until_idle: bool, duration_s: float | None, as_json: bool
+) -> tuple[Status, bool]:
+    """Run until the end; the summary's status, and whether a person interrupted it. Raises what the engine raised.
+
+    Nobody has to read what is printed: when the output is gone, the engine goes on without it.
+    """
     engine = EngineThread(host, until_idle, duration_s)
     interrupts = Interrupts(host)
     interrupts.install()
     engine.thread.start()
-    while not host.ready.wait(0.05) and engine.thread.is_alive():
-        pass
-    if engine.error is not None:
-        engine.thread.join()
-        raise engine.error
-    client = Client.attach(folders)
-    first = client.state.seq if not as_json else 0
-    printer: JsonPrinter | LinePrinter = JsonPrinter(sys.stdout) if as_json else LinePrinter(folders)
     try:
-        with printer:
-            for event in client.reader.events(_epoch_start(client)):
-                if event.seq <= first or as_json:
-                    printer.event(event)
-            while engine.thread.is_alive():
-                for event in client.catch_up():
-                    printer.event(event)
-                printer.frame(client)
-                time.sleep(FRAME_S)
-            engine.thread.join()
-            while events := client.catch_up():
-                for event in events:
-                    printer.event(event)
-        if engine.error is not None:
-            raise engine.error
-        status = status_of(client.state, host.site.definitions.current, time.time(), running=False)
-        printer.summary(status)
-        return status, interrupts.count > 0
+        while not host.ready.wait(0.05) and engine.thread.is_alive():
+            pass
+        if engine.error is None:
+            client = Client.attach(folders)
+            try:
+                _follow(client, engine, JsonPrinter(sys.stdout) if as_json else LinePrinter(folders), host)
+                return status_of(
+                    client.state, host.site.definitions.current, time.time(), running=False
+                ), interrupts.count > 0
+            finally:
+                client.close()
+    except BaseException:
+        host.stop_now()
+        raise
     finally:
-        client.close()
+        engine.thread.join()
+    raise engine.error
+
+
+def _follow(client: Client, engine: EngineThread, out: JsonPrinter | LinePrinter, host: Host) -> None:
+    """Print this start's events as they come, then the summary."""
+    first = _epoch_start(client)
+    printer = Unbroken(out)
+    with printer:
+        for event in list(client.reader.events(first, client.state.seq - first)):
+            printer.event(event)
+        while engine.thread.is_alive():
+            for event in client.catch_up():
+                printer.event(event)
+            printer.frame(client)
+            time.sleep(FRAME_S)
+        while events := client.catch_up():
+            for event in events:
+                printer.event(event)
+    if engine.error is not None:
+        raise engine.error
+    printer.summary(status_of(client.state, host.site.definitions.current, time.time(), running=False))
 
 
 def _epoch_start(client: Client) -> int:
@@ -114,6 +134,39 @@ def _epoch_start(client: Client) -> int:
         if event.kind == "engine_started":
             start = event.seq - 1
     return start
+
+
+class Unbroken:
+    """A printer whose output may go away (a closed pipe or terminal): from then on it prints nothing."""
+
+    def __init__(self, printer: JsonPrinter | LinePrinter) -> None:
+        self._printer: JsonPrinter | LinePrinter | None = printer
+
+    def _do(self, act: Callable[[JsonPrinter | LinePrinter], object]) -> None:
+        if self._printer is None:
+            return
+        try:
+            act(self._printer)
+        except (OSError, ValueError):
+            self._printer = None
+            # What is still buffered would be written at exit, and fail there.
+            sys.stdout = Path(os.devnull).open("w", encoding="utf-8")
+
+    def __enter__(self) -> Unbroken:
+        self._do(lambda printer: printer.__enter__())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._do(lambda printer: printer.__exit__())
+
+    def event(self, event: Event) -> None:
+        self._do(lambda printer: printer.event(event))
+
+    def frame(self, client: Client) -> None:
+        self._do(lambda printer: printer.frame(client))
+
+    def summary(self, status: Status) -> None:
+        self._do(lambda printer: printer.summary(status))
 
 
 class JsonPrinter:
@@ -146,7 +199,9 @@ class LinePrinter:
 
     def __init__(self, folders: StateFolder) -> None:
         self._console = Console(highlight=False, markup=False, soft_wrap=True)
-        self._live = Live(console=self._console, refresh_per_second=8, transient=True) if self._console.is_terminal else None
+        self._live = (
+            Live(console=self._console, refresh_per_second=8, transient=True) if self._console.is_terminal else None
+        )
         self._folders = folders
         self._tails: dict[str, Tail] = {}
         self._progress: deque[str] = deque(maxlen=4)
@@ -212,11 +267,16 @@ def summary_text(status: Status) -> Text:
     text.append(f": {sanitise_line(status.why)}\n")
     counts = ", ".join(f"{count} {phase}" for phase, count in sorted(status.work_orders.items()))
     text.append(f"work orders: {counts or 'none'}\n")
-    text.append(f"landed {status.landed}, reverted {status.reverted}, rejected {status.rejected}, parked {status.parked}; ")
+    text.append(
+        f"landed {status.landed}, reverted {status.reverted}, rejected {status.rejected}, parked {status.parked}; "
+    )
     text.append(f"last good {status.last_good[:10] or 'unknown'}; {status.duration_s:.0f} s")
     for order in status.orders:
         if order.state == "parked":
-            text.append(f"\nneeds you: {order.id}: {sanitise_line(order.why)}\n           → {sanitise_line(order.do)}", style="yellow")
+            text.append(
+                f"\nneeds you: {order.id}: {sanitise_line(order.why)}\n           → {sanitise_line(order.do)}",
+                style="yellow",
+            )
     if status.unproven:
         text.append(f"\nunproven commits by people: {', '.join(c[:10] for c in status.unproven)}", style="yellow")
     if status.publish_pending:

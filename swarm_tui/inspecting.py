@@ -1,4 +1,5 @@
-"""Commands that look at a state folder from outside: status, where, log, events, the roadmap; and those that send a command."""
+"""Commands that look at a state folder from outside: status, where, log, events, the roadmap; and those that send a
+command."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ from engine.text.sanitise import sanitise, sanitise_bytes, sanitise_line
 from swarm_tui.place import Place, find_place
 
 FOLLOW_S = 0.2
+ANSWERS = ("approve", "deny")
 
 
 def _out(data: Any) -> None:
@@ -49,14 +51,23 @@ def print_status(repo: Path | None, state: Path | None, *, as_json: bool) -> Non
         f"orders     {', '.join(f'{n} {phase}' for phase, n in sorted(status.work_orders.items())) or 'none'}",
     ]
     lines += [f"run        {run.run} by {run.agent}" for run in status.runs]
-    lines += [f"train {row.place:>2}   {row.work_order or row.change}: waits for {sanitise_line(row.waits_for)}" for row in status.train]
-    lines += [f"needs you  {order.id}: {sanitise_line(order.why)}\n           → {sanitise_line(order.do)}" for order in status.orders if order.state == "parked"]
+    lines += [
+        f"train {row.place:>2}   {row.work_order or row.change}: waits for {sanitise_line(row.waits_for)}"
+        for row in status.train
+    ]
+    lines += [
+        f"needs you  {order.id}: {sanitise_line(order.why)}\n           → {sanitise_line(order.do)}"
+        for order in status.orders
+        if order.state == "parked"
+    ]
     lines += [f"approval   {a.id} ({sanitise_line(a.danger)}): {sanitise_line(a.title)}" for a in status.approvals]
     lines += [f"unproven   {commit[:12]} (a person's)" for commit in status.unproven]
     lines += [f"publish    pending: {sanitise_line(status.publish_pending)}"] if status.publish_pending else []
     lines += [f"problem    {sanitise_line(problem)}" for problem in status.problems]
     if status.cost or status.tokens:
-        lines.append(f"cost       {status.cost:.2f} of {status.budgets['cost_per_night']:.2f} tonight, {status.tokens} tokens")
+        lines.append(
+            f"cost       {status.cost:.2f} of {status.budgets['cost_per_night']:.2f} tonight, {status.tokens} tokens"
+        )
     sys.stdout.write("\n".join(lines) + "\n")
 
 
@@ -64,10 +75,15 @@ def print_where(repo: Path | None, state: Path | None, *, as_json: bool) -> None
     place = find_place(repo, state)
     folders = place.folders
     found = {
-        "state": folders.root, "hub": folders.hub, "artifacts": folders.artifacts, "runs": folders.runs,
-        "public_key": folders.keys / "public.pem", "allowed_signers": folders.keys / "allowed_signers",
-        "log": folders.log, "journal": folders.journal,
-    }  # fmt: skip
+        "state": folders.root,
+        "hub": folders.hub,
+        "artifacts": folders.artifacts,
+        "runs": folders.runs,
+        "public_key": folders.keys / "public.pem",
+        "allowed_signers": folders.keys / "allowed_signers",
+        "log": folders.log,
+        "journal": folders.journal,
+    }
     if as_json:
         _out({name: str(path) for name, path in found.items()})
     else:
@@ -97,7 +113,9 @@ def _log_of(place: Place, subject: str) -> Path:
         return runs / subject / "log"
     own = [name for name in names if name.rsplit(".", 1)[0] == subject and name.rsplit(".", 1)[-1].isdigit()]
     if not own:
-        raise UserError(f"there is no run or work order {sanitise_line(subject)}; `swarm status` and `swarm roadmap show` list them")
+        raise UserError(
+            f"there is no run or work order {sanitise_line(subject)}; `swarm status` and `swarm roadmap show` list them"
+        )
     return runs / max(own, key=lambda name: int(name.rsplit(".", 1)[-1])) / "log"
 
 
@@ -128,7 +146,7 @@ def print_events(repo: Path | None, state: Path | None, *, follow: bool, as_json
 
 
 def send_command(repo: Path | None, state: Path | None, name: str, args: dict[str, str]) -> int:
-    """Send it and print the answer. Returns the exit code: 0 done, 1 refused."""
+    """Send it and print the answer; 0. Raises UserError when it is refused."""
     client = Client.attach(find_place(repo, state).folders)
     try:
         if not client.engine_runs() and (wrong := _refused_offline(client, name, args)):
@@ -136,8 +154,10 @@ def send_command(repo: Path | None, state: Path | None, name: str, args: dict[st
         answer = client.send(name, args)
     finally:
         client.close()
+    if not answer["ok"]:
+        raise UserError(sanitise_line(str(answer["said"])))
     sys.stdout.write(sanitise_line(str(answer["said"])) + "\n")
-    return 0 if answer["ok"] else 1
+    return 0
 
 
 def _refused_offline(client: Client, name: str, args: dict[str, str]) -> str:
@@ -147,8 +167,11 @@ def _refused_offline(client: Client, name: str, args: dict[str, str]) -> str:
     if name in ("stop", "drain"):
         return "no engine runs this repository, so there is nothing to stop"
     try:
-        if name in ("approve", "deny"):
-            find_approval(client.state, args["id"])
+        if name in ANSWERS:
+            approval = find_approval(client.state, args["id"])
+            waiting = [command for command in client.reader.open_commands() if command.name in ANSWERS]
+            if any(command.args.get("id") == approval.id for command in waiting):
+                return f"approval {approval.id} has its answer already; the next engine of this repository takes it"
         elif name in ("retry", "cancel"):
             find_order(client.state, args["work_order"])
     except UserError as error:
@@ -189,7 +212,9 @@ def print_schemas(out: Path | None) -> None:
     from engine.schemas import all_schemas
     from roles.agents.script_format import Script
 
-    schemas = all_schemas({"status": Status, "script": Script, **{f"event-{kind}": model for kind, model in EVENTS.items()}})
+    schemas = all_schemas(
+        {"status": Status, "script": Script, **{f"event-{kind}": model for kind, model in EVENTS.items()}}
+    )
     if out is None:
         _out(schemas)
         return

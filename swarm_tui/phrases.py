@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.models.event import Event
+from engine.status import BOOTSTRAP, LOW_DISK
 from engine.text.sanitise import sanitise_line
 
 Fields = dict[str, Any]
@@ -44,6 +45,10 @@ def _first(reasons: Any) -> str:
     return (found[0] if found else "no reason was given") + more
 
 
+def _settings_read(_event: Event, f: Fields) -> Phrase | None:
+    return Phrase("!", "settings", BOOTSTRAP, "attention") if f["bootstrap"] else None
+
+
 def _run_finished(_event: Event, f: Fields) -> Phrase | None:
     result = f["result"]
     if result == "done":
@@ -66,7 +71,12 @@ def _gate_finished(event: Event, f: Fields) -> Phrase | None:
 def _report_signed(event: Event, f: Fields) -> Phrase | None:
     base = f"merged with main {_short(f['base_commit'])}" if f.get("change") else "main itself"
     tone = "plain" if f["result"] == "green" else "bad"
-    return Phrase("§", event.work_order or "main", f"report {f['result']} for tree {_short(f['tree'])} ({base}), signed as {f['report'][7:17]}", tone)
+    return Phrase(
+        "§",
+        event.work_order or "main",
+        f"report {f['result']} for tree {_short(f['tree'])} ({base}), signed as {f['report'][7:17]}",
+        tone,
+    )
 
 
 def _canary_judged(_event: Event, f: Fields) -> Phrase:
@@ -74,14 +84,21 @@ def _canary_judged(_event: Event, f: Fields) -> Phrase:
     flaky = " (flaky)" if f.get("flaky") else ""
     if verdict == "PASS":
         return Phrase("♥", "canary", f"PASS on {_short(f['commit'])}{flaky}: last good moves up", "good")
-    return Phrase("✘" if verdict == "FAIL" else "?", "canary", f"{verdict} on {_short(f['commit'])}: {f['reason']}", "bad")
+    return Phrase(
+        "✘" if verdict == "FAIL" else "?", "canary", f"{verdict} on {_short(f['commit'])}: {f['reason']}", "bad"
+    )
 
 
 def _canary_finished(_event: Event, f: Fields) -> Phrase | None:
     if f["purpose"] == "first" and f["verdict"] == "PASS":
         return None
     tone = "quiet" if f["verdict"] == "PASS" else "bad"
-    return Phrase("~", "canary", f"{f['purpose']} run on {_short(f['commit'])}: {f['verdict']}{': ' + f['reason'] if f['reason'] else ''}", tone)
+    return Phrase(
+        "~",
+        "canary",
+        f"{f['purpose']} run on {_short(f['commit'])}: {f['verdict']}{': ' + f['reason'] if f['reason'] else ''}",
+        tone,
+    )
 
 
 _PHRASES: dict[str, Callable[[Event, Fields], Phrase | None]] = {
@@ -90,10 +107,19 @@ _PHRASES: dict[str, Callable[[Event, Fields], Phrase | None]] = {
     "engine_paused": lambda e, f: Phrase("‖", "engine", "paused: no new runs start", "attention"),
     "engine_resumed": lambda e, f: Phrase("▶", "engine", "resumed", "plain"),
     "engine_draining": lambda e, f: Phrase("■", "engine", "finishing what runs; no new work is taken", "attention"),
-    "roadmap_read": lambda e, f: Phrase("·", "roadmap", f"read: {len(f['orders'])} work orders", "quiet"),
-    "roadmap_refused": lambda e, f: Phrase("!", "roadmap", f"not taken, the last valid one stays: {f['reason']}", "attention"),
-    "settings_refused": lambda e, f: Phrase("!", "settings", f"not taken, the last valid ones stay: {f['reason']}", "attention"),
-    "work_order_added": lambda e, f: Phrase("+", e.work_order, f"added: {f['order']['title']} (because {f['because']})", "attention"),
+    "roadmap_read": lambda e, f: Phrase(
+        "·", "roadmap", f"read: {f['count']} work orders, {len(f['orders'])} of them new or changed", "quiet"
+    ),
+    "roadmap_refused": lambda e, f: Phrase(
+        "!", "roadmap", f"not taken, the last valid one stays: {f['reason']}", "attention"
+    ),
+    "settings_read": _settings_read,
+    "settings_refused": lambda e, f: Phrase(
+        "!", "settings", f"not taken, the last valid ones stay: {f['reason']}", "attention"
+    ),
+    "work_order_added": lambda e, f: Phrase(
+        "+", e.work_order, f"added: {f['order']['title']} (because {f['because']})", "attention"
+    ),
     "run_started": lambda e, f: Phrase("▶", "", f"attempt {f['attempt']} by {f['agent']} on main {_short(f['base'])}"),
     "run_finished": _run_finished,
     "run_interrupted": lambda e, f: Phrase("·", "", f"interrupted ({f['why']}); it will be run again", "attention"),
@@ -103,24 +129,45 @@ _PHRASES: dict[str, Callable[[Event, Fields], Phrase | None]] = {
     "gate_finished": _gate_finished,
     "report_signed": _report_signed,
     "change_landed": lambda e, f: Phrase("⬇", "", f"landed on main as {_short(f['commit'])}", "good"),
-    "commits_adopted": lambda e, f: Phrase("⬇", "a person", f"{len(f['commits'])} commit(s) on main, unproven until gated and canaried", "attention"),
+    "commits_adopted": lambda e, f: Phrase(
+        "⬇", "a person", f"{len(f['commits'])} commit(s) on main, unproven until gated and canaried", "attention"
+    ),
     "published": lambda e, f: None,
     "publish_pending": lambda e, f: Phrase("!", "publish", f"pending: {f['reason']}", "attention"),
     "canary_finished": _canary_finished,
     "canary_judged": _canary_judged,
     "landing_frozen": lambda e, f: Phrase("❄", "main", f"landing is frozen: {f['reason']}", "bad"),
     "landing_thawed": lambda e, f: Phrase("·", "main", f"landing goes on: {f['reason']}", "good"),
-    "main_restored": lambda e, f: Phrase("↩", "main", f"restored to {_short(f['to'])} by one ordinary commit {_short(f['commit'])}", "good"),
-    "culprit_found": lambda e, f: Phrase("◎", "culprit", f"{e.work_order or 'a person'}: {_short(f['commit'])} (probability {f['probability']:.2f})", "attention"),
+    "main_restored": lambda e, f: Phrase(
+        "↩", "main", f"restored to {_short(f['to'])} by one ordinary commit {_short(f['commit'])}", "good"
+    ),
+    "culprit_found": lambda e, f: Phrase(
+        "◎",
+        "culprit",
+        f"{e.work_order or 'a person'}: {_short(f['commit'])} (probability {f['probability']:.2f})",
+        "attention",
+    ),
     "culprit_unresolved": lambda e, f: Phrase("◎", "culprit", f"not found: {f['reason']}", "attention"),
-    "change_reverted": lambda e, f: Phrase("↩", "", "reverted; it goes back to ready with the canary's evidence", "attention"),
+    "change_reverted": lambda e, f: Phrase(
+        "↩", "", "reverted; it goes back to ready with the canary's evidence", "attention"
+    ),
     "work_order_parked": lambda e, f: Phrase("P", "", f"parked: {f['why']} → {f['do']}", "attention"),
-    "work_order_healthy": lambda e, f: Phrase("♥", "", "healthy" + (" (uncanaried: no flows)" if f.get("uncanaried") else ""), "good"),
+    "work_order_healthy": lambda e, f: Phrase(
+        "♥", "", "healthy" + (" (uncanaried: no flows)" if f.get("uncanaried") else ""), "good"
+    ),
     "work_order_cancelled": lambda e, f: Phrase("×", "", f"cancelled by {f['by']}", "attention"),
     "people_proved": lambda e, f: Phrase("✔", "a person", f"{len(f['commits'])} commit(s) are proved now", "good"),
-    "approval_asked": lambda e, f: Phrase("?", e.work_order or "main", f"approval {f['approval']} wanted ({f['danger']}): {f['title']}", "attention"),
-    "approval_answered": lambda e, f: Phrase("·", e.work_order or "main", f"approval {f['approval']} {f['answer']} by {f['by']}", "plain"),
-    "effect_failed": lambda e, f: Phrase("!", "engine", f"{f['effect']} failed, trying again: {f['error']}", "attention"),
-    "disk_checked": lambda e, f: Phrase("!", "engine", "disk is nearly full: no new work" if f["low"] else "disk has room again", "attention"),
+    "approval_asked": lambda e, f: Phrase(
+        "?", e.work_order or "main", f"approval {f['approval']} wanted ({f['danger']}): {f['title']}", "attention"
+    ),
+    "approval_answered": lambda e, f: Phrase(
+        "·", e.work_order or "main", f"approval {f['approval']} {f['answer']} by {f['by']}", "plain"
+    ),
+    "effect_failed": lambda e, f: Phrase(
+        "!", "engine", f"{f['effect']} failed, trying again: {f['error']}", "attention"
+    ),
+    "disk_checked": lambda e, f: Phrase(
+        "!", "engine", LOW_DISK if f["low"] else "the disk has room again", "attention"
+    ),
     "suspended": lambda e, f: Phrase("z", "engine", f"the machine slept for {f['gap_s']} s", "attention"),
 }

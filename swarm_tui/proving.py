@@ -42,12 +42,16 @@ def open_bench(repo: Path | None, state: Path | None) -> Bench:
 def _settings_at(site: Site, commit: str) -> Settings:
     """Limits from the working copy, definitions as committed there; of the working copy where that commit has none."""
     hub = site.hub
-    committed = load_definitions(lambda path: hub.read_file(commit, path), lambda folder: hub.list_files(commit, folder), commit[:12])
+    committed = load_definitions(
+        lambda path: hub.read_file(commit, path), lambda folder: hub.list_files(commit, folder), commit[:12]
+    )
     working = site.definitions.working
     return working if committed is None else working.with_definitions_of(committed)
 
 
-def run_gates(repo: Path | None, state: Path | None, revision: str, *, base: str, names: list[str], as_json: bool) -> int:
+def run_gates(
+    repo: Path | None, state: Path | None, revision: str, *, base: str, names: list[str], as_json: bool
+) -> int:
     """Gate one commit's own tree. Definitions come from the base, never from the commit under test."""
     from gates.definitions import select
 
@@ -61,9 +65,16 @@ def run_gates(repo: Path | None, state: Path | None, revision: str, *, base: str
         raise UserError("there is no gate in swarm.toml, so nothing can be proved: write a [[gate]]")
     tree, base_tree, policy = hub.tree_of(commit), hub.tree_of(base_commit), policy_digest(settings)
     request = GateRequest(
-        key=f"hand.{uuid.uuid4().hex[:12]}", tree=tree, base_tree=base_tree, base_commit=base_commit,
-        repository=hub.root_commit(), gates=gates, policy=policy, base_report=_known_report(site, base_tree, policy), kind="gates",
-    )  # fmt: skip
+        key=f"hand.{uuid.uuid4().hex[:12]}",
+        tree=tree,
+        base_tree=base_tree,
+        base_commit=base_commit,
+        repository=hub.root_commit(),
+        gates=gates,
+        policy=policy,
+        base_report=_known_report(site, base_tree, policy),
+        kind="gates",
+    )
 
     async def emit(kind: str, fields: dict[str, Any]) -> None:
         if not as_json and kind == "gate_finished":
@@ -74,8 +85,16 @@ def run_gates(repo: Path | None, state: Path | None, revision: str, *, base: str
     report, path = signed.report, site.artifacts.path(signed.digest)
     if as_json:
         gates_said = [{**g.model_dump(mode="json")} for g in report.gates]
-        said = {"result": report.result, "report": str(path), "tree": tree, "base": base_tree, "commit": commit,
-                "digest": signed.digest, "gates": gates_said, "reasons": report.reasons}  # fmt: skip
+        said = {
+            "result": report.result,
+            "report": str(path),
+            "tree": tree,
+            "base": base_tree,
+            "commit": commit,
+            "digest": signed.digest,
+            "gates": gates_said,
+            "reasons": report.reasons,
+        }
         sys.stdout.write(json.dumps(said, indent=2) + "\n")
     else:
         sys.stdout.write(f"\n{report.result}: tree {tree[:12]} on base {base_tree[:12]}\nreport {path}\n")
@@ -84,7 +103,11 @@ def run_gates(repo: Path | None, state: Path | None, revision: str, *, base: str
 
 def _gate_line(fields: dict[str, Any]) -> str:
     mark = {"green": "✔", "skipped": "·"}.get(fields["result"], "✘")
-    counts = f"  {fields['passed']} passed, {fields['failed']} failed, {fields['skipped']} skipped" if fields["executed"] else ""
+    counts = (
+        f"  {fields['passed']} passed, {fields['failed']} failed, {fields['skipped']} skipped"
+        if fields["executed"]
+        else ""
+    )
     cached = " (cached)" if fields["cached"] else ""
     why = f"  {sanitise_line(fields['reason'])}" if fields["reason"] else ""
     return f"{mark} {fields['gate']:<16} {fields['result']:<8} {fields['duration_s']:6.1f} s{cached}{counts}{why}"
@@ -112,21 +135,35 @@ def run_canary(repo: Path | None, state: Path | None, revision: str, *, as_json:
     outcome = asyncio.run(bench.wings.ports.canary.run(request))
     if as_json:
         rows = [
-            {"flow": f.flow, "verdict": f.verdict, "reason": f.reason, "duration_s": f.duration_s,
-             "samples": {k: list(v) for k, v in f.samples.items()}, "artifacts": dict(f.artifacts)}
+            {
+                "flow": f.flow,
+                "verdict": f.verdict,
+                "reason": f.reason,
+                "duration_s": f.duration_s,
+                "samples": {k: list(v) for k, v in f.samples.items()},
+                "artifacts": dict(f.artifacts),
+            }
             for f in outcome.flows
-        ]  # fmt: skip
-        sys.stdout.write(json.dumps({"verdict": outcome.verdict, "reason": outcome.reason, "commit": commit, "flows": rows}, indent=2) + "\n")
+        ]
+        sys.stdout.write(
+            json.dumps(
+                {"verdict": outcome.verdict, "reason": outcome.reason, "commit": commit, "flows": rows}, indent=2
+            )
+            + "\n"
+        )
     else:
         for flow in outcome.flows:
             mark = "✔" if flow.verdict == "PASS" else "✘"
-            sys.stdout.write(f"{mark} {flow.flow:<20} {flow.verdict:<13} {flow.duration_s:5.1f} s  {sanitise_line(flow.reason)}\n")
+            sys.stdout.write(
+                f"{mark} {flow.flow:<20} {flow.verdict:<13} {flow.duration_s:5.1f} s  {sanitise_line(flow.reason)}\n"
+            )
         sys.stdout.write(f"\n{outcome.verdict} on {commit[:12]}\n")
     return 0 if outcome.verdict == "PASS" else 1
 
 
 def verify_subject(repo: Path | None, state: Path | None, subject: str, *, as_json: bool) -> int:
-    """A report file, a commit, or a range. Exit 0 only if everything asked about is proved (a range may hold people's commits)."""
+    """A report file, a commit, or a range. Exit 0 only if everything asked about is proved (a range may hold
+    people's commits)."""
     from gates.sign import VerifyKey
     from gates.verify import VerifiedCommit, recipe, verify_commit, verify_range, verify_report
 
@@ -138,25 +175,50 @@ def verify_subject(repo: Path | None, state: Path | None, subject: str, *, as_js
     if Path(subject).is_file():
         found = verify_report(Path(subject).read_bytes(), key)
         report = found.report
-        said = {"subject": subject, "ok": found.ok, "problems": list(found.problems), "tree": report.tree if report else "",
-                "result": report.result if report else "", "recipe": recipe(Path(subject), public)}  # fmt: skip
+        said = {
+            "subject": subject,
+            "ok": found.ok,
+            "problems": list(found.problems),
+            "tree": report.tree if report else "",
+            "result": report.result if report else "",
+            "recipe": recipe(Path(subject), public),
+        }
         if as_json:
             sys.stdout.write(json.dumps(said, indent=2) + "\n")
         else:
-            what = f"✔ {report.result} report for tree {report.tree}" if report and found.ok else "✘ " + " ".join(found.problems)
+            what = (
+                f"✔ {report.result} report for tree {report.tree}"
+                if report and found.ok
+                else "✘ " + " ".join(found.problems)
+            )
             sys.stdout.write(what + "\n\n" + _recipe_text(said["recipe"]))
         return 0 if found.ok else 1
     site = open_site(place, sole=False)
     hub, store = site.hub, site.artifacts
     if ".." in subject:
         old, _, new = subject.partition("..")
-        rows = verify_range(hub, store, key, hub.fetch_objects(place.repository.root, old), hub.fetch_objects(place.repository.root, new or "HEAD"))
+        rows = verify_range(
+            hub,
+            store,
+            key,
+            hub.fetch_objects(place.repository.root, old),
+            hub.fetch_objects(place.repository.root, new or "HEAD"),
+        )
     else:
         rows = [verify_commit(hub, store, key, hub.fetch_objects(place.repository.root, subject))]
     envelope = next((store.path(row.digest) for row in rows if row.status == "proved"), None)
     lines = recipe(envelope, public) if envelope is not None else []
     if as_json:
-        commits = [{"commit": r.commit, "subject": r.subject, "status": r.status, "report": r.digest, "problems": list(r.problems)} for r in rows]
+        commits = [
+            {
+                "commit": r.commit,
+                "subject": r.subject,
+                "status": r.status,
+                "report": r.digest,
+                "problems": list(r.problems),
+            }
+            for r in rows
+        ]
         sys.stdout.write(json.dumps({"commits": commits, "recipe": lines}, indent=2) + "\n")
     else:
         marks = {"proved": "✔", "batch": "✔", "unproven": "?", "false": "✘"}

@@ -27,12 +27,13 @@ def parse_until(until: str) -> tuple[bool, float | None]:
 
 
 def exit_code_of(status: Status, interrupted: bool) -> int:
-    """130 interrupted; 1 main is not green; 4 work is parked for a person; 0 all well."""
+    """130 interrupted; 1 main is not green; 4 work waits for a person; 0 all well."""
     if interrupted:
         return EXIT_INTERRUPTED
     if status.health != "green":
         return 1
-    return EXIT_PARKED if status.parked or status.approvals else 0
+    held = status.problems and status.work_orders.get("ready")
+    return EXIT_PARKED if status.parked or status.approvals or held else 0
 
 
 def run_engine(repo: Path | None, state: Path | None, *, until: str, as_json: bool, log_levels: str) -> int:
@@ -43,6 +44,8 @@ def run_engine(repo: Path | None, state: Path | None, *, until: str, as_json: bo
     until_idle, duration_s = parse_until(until)
     place = find_place(repo, state)
     host = make_host(place, log_levels=log_levels)
-    status, interrupted = run_headless(host, place.folders, until_idle=until_idle, duration_s=duration_s, as_json=as_json)
+    status, interrupted = run_headless(
+        host, place.folders, until_idle=until_idle, duration_s=duration_s, as_json=as_json
+    )
     sys.stdout.flush()
     return exit_code_of(status, interrupted)

@@ -33,12 +33,20 @@ async def run_canary(world: World, action: RunCanary) -> None:
     outcome = await world.ports.canary.run(CanaryRequest(key=key, commit=action.commit, tree=tree, flows=flows))
     flows_said = [
         {
-            "flow": flow.flow, "verdict": flow.verdict, "reason": flow.reason, "duration_s": round(flow.duration_s, 3),
-            "samples": {name: list(values) for name, values in flow.samples.items()}, "artifacts": dict(flow.artifacts),
+            "flow": flow.flow,
+            "verdict": flow.verdict,
+            "reason": flow.reason,
+            "duration_s": round(flow.duration_s, 3),
+            "samples": {name: list(values) for name, values in flow.samples.items()},
+            "artifacts": dict(flow.artifacts),
         }
         for flow in outcome.flows
-    ]  # fmt: skip
-    bad = next((flow.flow for flow in outcome.flows if flow.verdict == outcome.verdict), "") if outcome.verdict != "PASS" else ""
+    ]
+    bad = (
+        next((flow.flow for flow in outcome.flows if flow.verdict == outcome.verdict), "")
+        if outcome.verdict != "PASS"
+        else ""
+    )
     said = {"verdict": outcome.verdict, "reason": outcome.reason, "flow": bad, "flows": flows_said}
     await world.emit(NewEvent("canary_finished", fields | said))
 
@@ -52,10 +60,19 @@ async def file_bug(world: World, action: FileBug) -> None:
     said = RegressionReport(
         work_order=regression.order or f"person-{regression.culprit[:12]}",
         title=order.spec.title if order else f"commit {regression.culprit[:12]}",
-        commit=regression.culprit, flow=regression.flow, reason=regression.reason,
-        allow=tuple(order.spec.allow) if order else (), nth=nth, probability=1.0,
-    )  # fmt: skip
+        commit=regression.culprit,
+        flow=regression.flow,
+        reason=regression.reason,
+        allow=tuple(order.spec.allow) if order else (),
+        item=order.spec.item if order else "",
+        nth=nth,
+        probability=1.0,
+    )
     raw = world.ports.triager.bug_order(said)
     spec = WorkOrder.model_validate(raw)
-    fields = {"order": spec.model_dump(mode="json", by_alias=True), "because": f"canary flow {regression.flow} was red", "regression": action.commit}
+    fields = {
+        "order": spec.model_dump(mode="json", by_alias=True),
+        "because": f"canary flow {regression.flow} was red",
+        "regression": action.commit,
+    }
     await world.emit(NewEvent("work_order_added", fields, work_order=spec.id))

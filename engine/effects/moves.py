@@ -1,7 +1,9 @@
 """Moving main: landing, restoring, adopting a person's commits. The only commit point is one ref.
 
-Protocol: compute everything that can be computed again (tree, commit with fixed dates and trailers, so its id is known),
-journal the intent, compare-and-swap the ref, journal the outcome. `settle` finishes what a crash left, by looking at the ref.
+Protocol: compute everything that can be computed again (tree, commit with fixed dates and trailers, so its id is
+known),
+journal the intent, compare-and-swap the ref, journal the outcome. `settle` finishes what a crash left, by looking at
+the ref.
 """
 
 from __future__ import annotations
@@ -72,13 +74,16 @@ async def restore(world: World, action: Restore) -> None:
             trailers([("Work-Order", f"restore-{action.red[:12]}"), ("Report", signed), ("Effect-Id", effect_id)]),
         ]
     )
-    commit = await asyncio.to_thread(world.hub.commit, tree, [main], message, state.restores_at[-1] if state.restores_at else state.started_at)
+    commit = await asyncio.to_thread(
+        world.hub.commit, tree, [main], message, state.restores_at[-1] if state.restores_at else state.started_at
+    )
     fields = {"commit": commit, "tree": tree, "to": action.to, "from": main, "red": action.red, "report": signed}
     await _move(world, "restore", effect_id, commit, main, NewEvent("main_restored", fields))
 
 
 async def adopt(world: World, action: Adopt) -> None:
-    """Take a person's commits: fast-forward if hub's main is behind them, else propose them as a change of their own."""
+    """Take a person's commits: fast-forward if hub's main is behind them, else propose them as a change of their
+    own."""
     state, hub = world.state(), world.hub
     fetched = await asyncio.to_thread(hub.fetch_user, world.repo, state.branch)
     if fetched != action.commit:
@@ -97,21 +102,34 @@ async def adopt(world: World, action: Adopt) -> None:
     base = await asyncio.to_thread(hub.merge_base, state.main, fetched)
     rows = await asyncio.to_thread(hub.changed, await asyncio.to_thread(hub.tree_of, base), tree)
     fields = {
-        "change": f"person/{fetched[:12]}", "base": base, "head": fetched, "tree": tree, "person": True,
-        "paths": [row.path for row in rows], "summary": "a person's commits on main", "agent": "",
-    }  # fmt: skip
+        "change": f"person/{fetched[:12]}",
+        "base": base,
+        "head": fetched,
+        "tree": tree,
+        "person": True,
+        "paths": [row.path for row in rows],
+        "summary": "a person's commits on main",
+        "agent": "",
+    }
     await world.emit(NewEvent("change_proposed", fields))
 
 
 async def settle(world: World) -> None:
     """At start: every intent without an outcome is settled by looking at main, never by guessing."""
     for effect_id, intent in list(world.state().intents.items()):
-        if await asyncio.to_thread(world.hub.is_ancestor, intent["new"], (await asyncio.to_thread(world.hub.main)).commit):
+        if await asyncio.to_thread(
+            world.hub.is_ancestor, intent["new"], (await asyncio.to_thread(world.hub.main)).commit
+        ):
             outcome = intent["outcome"]
             await world.emit(NewEvent(outcome["kind"], outcome["fields"], work_order=outcome["work_order"]))
         else:
             # Main did not move. The evidence may still hold: the planner asks again, with a new intent.
-            await world.emit(NewEvent("intent_abandoned", {"effect_id": effect_id, "reason": "main had not moved when the engine came back"}))
+            await world.emit(
+                NewEvent(
+                    "intent_abandoned",
+                    {"effect_id": effect_id, "reason": "main had not moved when the engine came back"},
+                )
+            )
 
 
 async def _move(world: World, effect: str, effect_id: str, new: str, old: str, outcome: NewEvent) -> None:
@@ -132,13 +150,15 @@ def _effect_id(*parts: str) -> str:
 
 
 def _stamp(state: State, change: Change) -> float:
-    """A fixed date for the commit: when its order was last touched before landing, so that a repeat makes the same id."""
+    """A fixed date for the commit: when its order was last touched before landing, so that a repeat makes the
+    same id."""
     order = state.orders.get(change.order)
     return order.since if order else state.started_at
 
 
 def _landing_message(state: State, change: Change, report: str, effect_id: str) -> str:
-    """The engine writes the message. Agents' words are sanitised, capped and indented, so that none can pass for a trailer."""
+    """The engine writes the message. Agents' words are sanitised, capped and indented, so that none can pass for
+    a trailer."""
     order = state.orders.get(change.order)
     title = sanitise_line(order.spec.title)[:100] if order else f"Merge a person's commits ({change.head[:12]})"
     said = sanitise(change.summary)[:SUMMARY_CAP]

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
+from collections.abc import Coroutine
 from typing import Any
 
 from engine.actions import StartRun
-from engine.effects.world import World
-from engine.errors import SwarmError
+from engine.effects.operations import ask, execute_granted
+from engine.effects.world import KEEP_WORDS, World
+from engine.errors import SwarmError, UserError
 from engine.git.workspaces import Harvest, Workspace
 from engine.models.event import NewEvent
 from engine.models.handoffs import Abort, ChangeSummary, HandoffError
-from engine.models.task import GrantedOperation, Operation
-from engine.planner import approval_id
-from engine.ports import AgentResult, AgentRun, ProcessSpec, SandboxPolicy
-from engine.process.environment import allowed_environment
+from engine.models.task import GrantedOperation
+from engine.ports import AgentResult, AgentRun
 from engine.state import Order
 from engine.text.sanitise import sanitise, sanitise_line
-
-KEEP_WORDS = 2_000
 
 
 async def start_run(world: World, action: StartRun) -> None:
@@ -28,63 +24,80 @@ async def start_run(world: World, action: StartRun) -> None:
     state, settings = world.state(), world.settings()
     order = state.orders[action.order]
     name = settings.roles.get("implementer", "")
-    base = state.main
+    base = order.resume.base if order.resume else state.main
     fields = {"attempt": order.attempts + 1, "role": "implementer", "agent": name, "base": base}
     await world.emit(NewEvent("run_started", fields, work_order=action.order, run=action.run))
     workspace: Workspace | None = None
     try:
         over = order.resume.tree if order.resume else None
         workspace = await asyncio.to_thread(world.workspaces.create, action.run, base, over)
-        granted = await _execute_granted(world, order, workspace, action.run)
+        granted = await execute_granted(world, order, workspace, action.run)
         result = await _perform(world, order, workspace, action.run, granted)
     except asyncio.CancelledError:
         await asyncio.shield(_interrupted(world, action, workspace))
         raise
+    except UserError as error:
+        # No attempt would end otherwise until a person has mended it.
+        await _interrupted(world, action, workspace, str(error))
+        await world.emit(
+            NewEvent(
+                "work_order_parked",
+                {"why": str(error), "do": f"mend that, then: swarm retry {action.order}"},
+                work_order=action.order,
+            )
+        )
+        return
     except Exception as error:
-        await _interrupted(world, action, workspace, f"{type(error).__name__}: {error}")
+        await _interrupted(
+            world,
+            action,
+            workspace,
+            str(error) if isinstance(error, SwarmError) else f"{type(error).__name__}: {error}",
+        )
         raise
-    await _conclude(world, order, action.run, workspace, result, name)
-    await asyncio.to_thread(world.workspaces.remove, workspace)
+    await _to_the_end(_conclude(world, order, action.run, workspace, result, name))
 
 
-async def _perform(world: World, order: Order, workspace: Workspace, run: str, granted: list[GrantedOperation]) -> AgentResult:
+async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Await `work` even when cancelled: once its outcome is journalled nobody desires it, and there is tidying left."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
+
+
+async def _perform(
+    world: World, order: Order, workspace: Workspace, run: str, granted: list[GrantedOperation]
+) -> AgentResult:
     settings = world.settings()
     name = settings.roles.get("implementer", "")
     agent = settings.agents.get(name)
     if agent is None:
-        raise SwarmError(f'no agent does the role implementer: set roles.implementer in swarm.toml (now "{name}")')
+        raise UserError("no agent does the role implementer: name one under [roles] in swarm.toml")
     side = world.folders.runs / run / "side"
     await asyncio.to_thread(side.mkdir, parents=True, exist_ok=True)
     task = world.ports.implementer.task(order.spec, order.attempts + 1, order.feedback, granted)
     return await world.ports.agents(agent.kind).perform(
         AgentRun(
-            run_id=run, agent=name, settings=agent, task=task, workspace=workspace.path, side=side,
-            folder=world.folders.runs / run, readable=(world.folders.base / "objects",),
-            wall_s=settings.limits.run_wall, idle_s=settings.limits.run_idle,
+            run_id=run,
+            agent=name,
+            settings=agent,
+            task=task,
+            workspace=workspace.path,
+            side=side,
+            folder=world.folders.runs / run,
+            readable=(world.folders.base / "objects",),
+            wall_s=settings.limits.run_wall,
+            idle_s=settings.limits.run_idle,
         )
-    )  # fmt: skip
+    )
 
 
-async def _execute_granted(world: World, order: Order, workspace: Workspace, run: str) -> list[GrantedOperation]:
-    """The operation a person approved runs once, in this fresh workspace of the frozen tree, before the agent goes on."""
-    resume = order.resume
-    if resume is None:
-        return []
-    operation = Operation.model_validate(resume.operation)
-    exit_code: int | None = None
-    if resume.answer == "approved":
-        folder = world.folders.runs / run / "granted"
-        env = allowed_environment({"HOME": str(folder)}).values
-        spec = ProcessSpec(
-            run_id=f"{run}.granted", argv=tuple(operation.argv), cwd=workspace.path / operation.cwd, env=env, folder=folder,
-            wall_s=600, policy=SandboxPolicy(writable=(workspace.path, folder)),
-        )  # fmt: skip
-        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-        exit_code = (await world.ports.executor.run(spec)).exit_code
-    return [GrantedOperation(approval=resume.approval, answer=resume.answer, operation=operation, exit_code=exit_code)]
-
-
-async def _interrupted(world: World, action: StartRun, workspace: Workspace | None, why: str = "the engine stopped it") -> None:
+async def _interrupted(
+    world: World, action: StartRun, workspace: Workspace | None, why: str = "the engine stopped it"
+) -> None:
     """Not the agent's doing: the attempt is not counted, the files are kept."""
     kept = ""
     if workspace is not None:
@@ -95,7 +108,9 @@ async def _interrupted(world: World, action: StartRun, workspace: Workspace | No
             # The workspace stays where it is: what could not be harvested is not deleted.
             world.log.error("run", f"workspace kept in place: {error}", run=action.run)
     await world.emit(
-        NewEvent("run_finished", _finished("interrupted", False, why, kept, None), work_order=action.order, run=action.run),
+        NewEvent(
+            "run_finished", _finished("interrupted", False, why, kept, None), work_order=action.order, run=action.run
+        ),
         NewEvent("run_interrupted", {"why": why}, work_order=action.order, run=action.run),
     )
 
@@ -108,34 +123,65 @@ async def recover_runs(world: World) -> None:
             action = StartRun(f"run:{order.run}", f"dispatch:{order.spec.id}", order.spec.id, order.run)
             await _interrupted(world, action, workspace, "the engine was not running")
         elif order.phase == "running":
-            await world.emit(NewEvent("run_interrupted", {"why": "the engine was not running"}, work_order=order.spec.id))
+            await world.emit(
+                NewEvent("run_interrupted", {"why": "the engine was not running"}, work_order=order.spec.id)
+            )
 
 
-async def _conclude(world: World, order: Order, run: str, workspace: Workspace, result: AgentResult, agent: str) -> None:
+async def _conclude(
+    world: World, order: Order, run: str, workspace: Workspace, result: AgentResult, agent: str
+) -> None:
     try:
         harvest = await asyncio.to_thread(world.workspaces.harvest, workspace)
     except SwarmError as error:
         fields = {"change": "", "reasons": [f"the workspace could not be harvested: {error}"]}
-        ended = NewEvent("run_finished", _finished("failed", True, str(error), "", result), work_order=order.spec.id, run=run)
+        ended = NewEvent(
+            "run_finished", _finished("failed", True, str(error), "", result), work_order=order.spec.id, run=run
+        )
         await world.emit(ended, NewEvent("change_rejected", fields, work_order=order.spec.id, run=run))
-        return
-    drafts = [NewEvent("budget_spent", {"tokens": result.tokens, "cost": result.cost, "agent": agent, "role": "implementer"}, run=run)] if result.tokens or result.cost else []
+        return  # the workspace stays: what could not be harvested is not deleted
+    drafts = (
+        [
+            NewEvent(
+                "budget_spent",
+                {"tokens": result.tokens, "cost": result.cost, "agent": agent, "role": "implementer"},
+                run=run,
+            )
+        ]
+        if result.tokens or result.cost
+        else []
+    )
     if result.end == "asked" and result.asked is not None:
-        drafts += _asked(world, order, run, result, harvest)
+        drafts.append(
+            NewEvent("run_finished", _finished("asked", False, "it waits for an approval", harvest.commit, result))
+        )
+        drafts += ask(world, order, run, result.asked, harvest)
     elif result.end == "done":
         drafts += _handed_in(world, order, run, result, harvest, agent)
     else:
         why = _why(result)
-        drafts.append(NewEvent("run_finished", _finished(_RESULTS[result.end], True, why, harvest.commit, result), run=run))
+        drafts.append(
+            NewEvent("run_finished", _finished(_RESULTS[result.end], True, why, harvest.commit, result), run=run)
+        )
         drafts.append(NewEvent("change_rejected", {"change": "", "reasons": [why], "kept": harvest.commit}, run=run))
     await world.emit(*(NewEvent(d.kind, d.fields, work_order=order.spec.id, run=run) for d in drafts))
     await asyncio.to_thread(_manifest, world, run)
+    await asyncio.to_thread(world.workspaces.remove, workspace)
 
 
-_RESULTS = {"failed": "failed", "timeout": "timeout", "idle": "idle", "cancelled": "failed", "lost": "failed", "asked": "failed"}
+_RESULTS = {
+    "failed": "failed",
+    "timeout": "timeout",
+    "idle": "idle",
+    "cancelled": "failed",
+    "lost": "failed",
+    "asked": "failed",
+}
 
 
-def _handed_in(world: World, order: Order, run: str, result: AgentResult, harvest: Harvest, agent: str) -> list[NewEvent]:
+def _handed_in(
+    world: World, order: Order, run: str, result: AgentResult, harvest: Harvest, agent: str
+) -> list[NewEvent]:
     def rejected(why: str) -> list[NewEvent]:
         return [
             NewEvent("run_finished", _finished("failed", True, why, harvest.commit, result)),
@@ -150,51 +196,41 @@ def _handed_in(world: World, order: Order, run: str, result: AgentResult, harves
         why = sanitise(said.abort)[:KEEP_WORDS]
         return [
             NewEvent("run_finished", _finished("aborted", True, why, harvest.commit, result)),
-            NewEvent("work_order_parked", {"why": f"its agent gave it back: {why}", "do": f"mend the order, then: swarm retry {order.spec.id}"}),
+            NewEvent(
+                "work_order_parked",
+                {"why": f"its agent gave it back: {why}", "do": f"mend the order, then: swarm retry {order.spec.id}"},
+            ),
         ]
     if not harvest.changed_paths:
         return rejected("nothing was changed")
     return [
         NewEvent("run_finished", _finished("done", True, "", harvest.commit, result)),
-        NewEvent("handoff_received", {"role": "implementer", "digest": world.artifacts.put_json(said.model_dump()), "summary": sanitise(said.summary)[:KEEP_WORDS]}),
+        NewEvent(
+            "handoff_received",
+            {
+                "role": "implementer",
+                "digest": world.artifacts.put_json(said.model_dump()),
+                "summary": sanitise(said.summary)[:KEEP_WORDS],
+            },
+        ),
         NewEvent("change_proposed", _proposal(run, harvest, said, agent)),
-    ]  # fmt: skip
+    ]
 
 
 def _proposal(run: str, harvest: Harvest, said: ChangeSummary, agent: str) -> dict[str, Any]:
     order, number = run.rsplit(".", 1)
     return {
-        "change": f"agent/{order}/{number}-{harvest.tree[:8]}", "base": harvest.base_commit, "head": harvest.commit, "tree": harvest.tree,
-        "paths": [sanitise_line(path) for path in harvest.changed_paths], "summary": sanitise(said.summary)[:KEEP_WORDS],
-        "risk": sanitise(said.risk)[:KEEP_WORDS], "rollback": sanitise(said.rollback)[:KEEP_WORDS], "agent": agent,
+        "change": f"agent/{order}/{number}-{harvest.tree[:8]}",
+        "base": harvest.base_commit,
+        "head": harvest.commit,
+        "tree": harvest.tree,
+        "paths": [sanitise_line(path) for path in harvest.changed_paths],
+        "summary": sanitise(said.summary)[:KEEP_WORDS],
+        "risk": sanitise(said.risk)[:KEEP_WORDS],
+        "rollback": sanitise(said.rollback)[:KEEP_WORDS],
+        "agent": agent,
         "skipped": list(harvest.skipped),
-    }  # fmt: skip
-
-
-def _asked(world: World, order: Order, run: str, result: AgentResult, harvest: Harvest) -> list[NewEvent]:
-    """A dangerous operation: frozen as (operation, tree), asked once, and the order parked until somebody answers."""
-    assert result.asked is not None
-    operation = result.asked.model_dump()
-    digest = hashlib.sha256(json.dumps([operation, harvest.tree], sort_keys=True).encode("utf-8")).hexdigest()
-    ident = approval_id("operation", order.spec.id, digest)
-    settings = world.settings()
-    argv = " ".join(sanitise_line(part) for part in result.asked.argv)
-    ask = {
-        "approval": ident, "danger": sanitise_line(result.asked.danger), "title": f"{order.spec.id} asks to run: {argv}",
-        "why": sanitise(result.asked.why)[:KEEP_WORDS], "operation": operation, "hash": digest, "tree": harvest.tree,
-        "expires_at": world.ports.clock.now() + settings.approvals.expire, "subject": run,
-    }  # fmt: skip
-    drafts = [
-        NewEvent("run_finished", _finished("asked", False, "it waits for an approval", harvest.commit, result)),
-        NewEvent("approval_asked", ask),
-        NewEvent("work_order_parked", {
-            "why": f"it asks for a dangerous operation ({sanitise_line(result.asked.danger)}): {argv}",
-            "do": f"swarm approve {ident}, or swarm deny {ident}", "approval": ident,
-        }),
-    ]  # fmt: skip
-    if settings.approvals.unattended == "deny":
-        drafts.append(NewEvent("approval_answered", {"approval": ident, "answer": "denied", "by": "settings: approvals.unattended = deny"}))
-    return drafts
+    }
 
 
 def _why(result: AgentResult) -> str:
@@ -209,12 +245,18 @@ def _why(result: AgentResult) -> str:
 
 def _finished(result: str, counted: bool, why: str, kept: str, ended: AgentResult | None) -> dict[str, Any]:
     return {
-        "result": result, "counted": counted, "reason": why, "kept": kept,
-        "exit_code": ended.exit_code if ended else None, "duration_s": round(ended.duration_s, 3) if ended else 0.0,
-    }  # fmt: skip
+        "result": result,
+        "counted": counted,
+        "reason": why,
+        "kept": kept,
+        "exit_code": ended.exit_code if ended else None,
+        "duration_s": round(ended.duration_s, 3) if ended else 0.0,
+    }
 
 
 def _manifest(world: World, run: str) -> None:
     folder = world.folders.runs / run
-    entries = {name: world.artifacts.put_file(folder / name) for name in ("log", "result.json") if (folder / name).is_file()}
+    entries = {
+        name: world.artifacts.put_file(folder / name) for name in ("log", "result.json") if (folder / name).is_file()
+    }
     world.artifacts.write_manifest(folder, entries)

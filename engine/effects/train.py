@@ -9,9 +9,11 @@ from engine.actions import CheckChange, GateChange, GateMain
 from engine.effects.world import World
 from engine.errors import InfrastructureFault, MergeConflict
 from engine.models.event import NewEvent
+from engine.models.report import GuardResult
 from engine.models.settings import Gate
 from engine.ports import GateRequest, GuardRequest, SignedReport
 from engine.state import Change, State
+from engine.text.sanitise import sanitise_line
 
 
 async def check_change(world: World, action: CheckChange) -> None:
@@ -23,9 +25,13 @@ async def check_change(world: World, action: CheckChange) -> None:
     spec = state.orders[change.order].spec
     base_tree = await asyncio.to_thread(world.hub.tree_of, change.base)
     request = GuardRequest(
-        tree=change.tree, base_tree=base_tree, allow=tuple(spec.allow), deny=tuple(spec.deny),
-        guards=world.settings().guards, work_order=spec.id,
-    )  # fmt: skip
+        tree=change.tree,
+        base_tree=base_tree,
+        allow=tuple(spec.allow),
+        deny=tuple(spec.deny),
+        guards=world.settings().guards,
+        work_order=spec.id,
+    )
     results = await world.ports.gates.guard(request)
     denied = [result for result in results if not result.ok]
     drafts: list[NewEvent] = []
@@ -45,25 +51,43 @@ async def gate_change(world: World, action: GateChange) -> None:
     """Gate main with the change merged: the tree that would land. A conflict goes back to the order as its input."""
     state = world.state()
     change = state.changes[action.change]
-    base_tree = state.main_tree if action.main == state.main else await asyncio.to_thread(world.hub.tree_of, action.main)
+    base_tree = (
+        state.main_tree if action.main == state.main else await asyncio.to_thread(world.hub.tree_of, action.main)
+    )
     try:
         tree = await asyncio.to_thread(world.hub.merge_tree, action.main, change.head)
     except MergeConflict as conflict:
-        reason = f"it does not merge with main ({action.main[:12]}): conflict in {', '.join(conflict.paths[:10])}; redo it on today's main"
-        await world.emit(NewEvent("change_rejected", {"change": change.id, "reasons": [reason]}, work_order=change.order))
+        paths = ", ".join(sanitise_line(path) for path in conflict.paths[:10])
+        reason = f"it does not merge with main ({action.main[:12]}): conflict in {paths}; redo it on today's main"
+        await world.emit(
+            NewEvent("change_rejected", {"change": change.id, "reasons": [reason]}, work_order=change.order)
+        )
         return
     if tree == base_tree:
         reason = "main already has everything that this change brings"
-        await world.emit(NewEvent("change_rejected", {"change": change.id, "reasons": [reason]}, work_order=change.order))
+        await world.emit(
+            NewEvent("change_rejected", {"change": change.id, "reasons": [reason]}, work_order=change.order)
+        )
         return
     base = state.base_verdict()
     spec = state.orders[change.order].spec if change.order in state.orders else None
     request = GateRequest(
-        key=f"{change.id}@{base_tree[:16]}", tree=tree, base_tree=base_tree, base_commit=action.main,
-        repository=state.repository, gates=_gates(world, state, change), policy=state.policy,
-        base_report=base.report if base else "", kind="land", change=change.id, work_order=change.order,
-        tests_gone=(*spec.tests_changed, *spec.tests_removed) if spec else (), flags=_flags(state, change), nice=action.nice,
-    )  # fmt: skip
+        key=f"{change.id}@{base_tree[:16]}",
+        tree=tree,
+        base_tree=base_tree,
+        base_commit=action.main,
+        repository=state.repository,
+        gates=_gates(world, state, change),
+        policy=state.policy,
+        base_report=base.report if base else "",
+        kind="land",
+        change=change.id,
+        work_order=change.order,
+        tests_gone=(*spec.tests_changed, *spec.tests_removed) if spec else (),
+        flags=_flags(state, change),
+        nice=action.nice,
+        guards=tuple(GuardResult.model_validate(guard) for guard in change.guards),
+    )
     await _run(world, request)
 
 
@@ -71,9 +95,15 @@ async def gate_main(world: World, action: GateMain) -> None:
     """Gate main's own tree: the base that changes are compared with, or what a person put there."""
     state = world.state()
     request = GateRequest(
-        key=f"main@{action.tree[:16]}", tree=action.tree, base_tree=action.tree, base_commit=action.commit,
-        repository=state.repository, gates=tuple(_land_gates(world)), policy=state.policy, kind="gates",
-    )  # fmt: skip
+        key=f"main@{action.tree[:16]}",
+        tree=action.tree,
+        base_tree=action.tree,
+        base_commit=action.commit,
+        repository=state.repository,
+        gates=tuple(_land_gates(world)),
+        policy=state.policy,
+        kind="gates",
+    )
     await _run(world, request)
 
 
@@ -86,9 +116,16 @@ async def _run(world: World, request: GateRequest) -> None:
     if report.result == "error":
         raise InfrastructureFault("; ".join(report.reasons) or "a gate could not run")
     fields = {
-        "report_kind": request.kind, "result": report.result, "report": signed.digest, "tree": request.tree, "base": request.base_tree,
-        "base_commit": request.base_commit, "policy": request.policy, "change": request.change, "reasons": report.reasons,
-    }  # fmt: skip
+        "report_kind": request.kind,
+        "result": report.result,
+        "report": signed.digest,
+        "tree": request.tree,
+        "base": request.base_tree,
+        "base_commit": request.base_commit,
+        "policy": request.policy,
+        "change": request.change,
+        "reasons": report.reasons,
+    }
     await world.emit(NewEvent("report_signed", fields, work_order=request.work_order))
 
 
@@ -113,6 +150,11 @@ def _gates(world: World, state: State, change: Change) -> tuple[Gate, ...]:
 
 def _flags(state: State, change: Change) -> tuple[str, ...]:
     order = state.orders.get(change.order)
-    if order is not None and order.spec.kind in ("feature", "fix") and not order.spec.tests and not order.spec.acceptance:
+    if (
+        order is not None
+        and order.spec.kind in ("feature", "fix")
+        and not order.spec.tests
+        and not order.spec.acceptance
+    ):
         return ("unproven-goal",)
     return ()

@@ -15,7 +15,11 @@ from engine.log import EngineLog
 from engine.models.event import Event, NewEvent
 from engine.models.settings import Settings
 from engine.ports import Agent, CanaryRunner, Clock, Executor, GateRunner, Implementer, Triager
+from engine.process.programs import Programs
 from engine.state import State
+
+KEEP_WORDS = 2_000
+"""Characters of an agent's text that are kept in an event."""
 
 
 class Emit(Protocol):
@@ -35,6 +39,7 @@ class Ports:
     gates: GateRunner
     canary: CanaryRunner
     executor: Executor
+    programs: Programs
     clock: Clock
 
 

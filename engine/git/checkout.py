@@ -18,7 +18,7 @@ from pathlib import Path
 from engine.errors import GitError, SwarmError
 from engine.git.door import Git
 from engine.git.hub import Entry, Hub
-from engine.git.names import GITLINK, SYMLINK, encode_path, split_z
+from engine.git.names import GITLINK, SYMLINK, decode_path, encode_path, is_plain_path, split_z
 from engine.git.removal import is_real_folder, remove_file, remove_tree, unlock_folder
 
 _LONG_S = 600.0
@@ -76,7 +76,7 @@ class Checkout:
                 changed.append(path)
             elif tree != self._seen_tree or not self._untouched(path):
                 suspects.append(entry)
-        return sorted(changed + self._differing(tree, suspects))
+        return sorted(changed + self._differing(tree, entries, suspects))
 
     def _write(self, tree: str) -> None:
         self._git.run("read-tree", "--reset", "-u", tree, timeout_s=_LONG_S)
@@ -84,7 +84,7 @@ class Checkout:
     def _entries(self, tree: str) -> dict[str, Entry]:
         entries = {entry.path: entry for entry in self._hub.entries(tree)}
         for path in entries:
-            if any(part in ("", ".", "..") or part.casefold() == ".git" for part in path.split("/")):
+            if not is_plain_path(path):
                 raise GitError(["ls-tree", tree], 0, "the tree holds a path that no checkout may have")
         return entries
 
@@ -118,34 +118,37 @@ class Checkout:
             suspects = [entry for entry in entries.values() if entry.mode != GITLINK]
         # A file that line-ending rules would normalise is a difference to git and none to us: compare what is there
         # with what git writes.
-        again = self._differing(tree, suspects)
+        again = self._differing(tree, entries, suspects)
         if not again:
             return
         for path in again:
             if not remove_tree(Path(self._at(path))):
                 raise SwarmError(f"{self._at(path)} is in use by another program and cannot be replaced")
-        names = b"".join(encode_path(path) + b"\0" for path in again)
+        names = _names(entries[path] for path in again)
         self._git.run("checkout-index", "-f", "-u", "-z", "--stdin", stdin=names, timeout_s=_LONG_S)
-        if still := self._differing(tree, [entries[path] for path in again]):
+        if still := self._differing(tree, entries, [entries[path] for path in again]):
             raise GitError(["checkout-index"], 0, f"{still[0]} is not what git says that it wrote")
 
-    def _differing(self, tree: str, suspects: Iterable[Entry]) -> list[str]:
+    def _differing(self, tree: str, entries: dict[str, Entry], suspects: list[Entry]) -> list[str]:
         """Those whose bytes on disk are not what git would write for this tree."""
         odd = [entry for entry in suspects if not self._is_blob(entry)]
-        if not odd:
+        ruled = any(path.rsplit("/", 1)[-1] == ".gitattributes" for path in entries)
+        if not odd and not (ruled and suspects):
             return []
         # What git would write: into an empty folder, through an index of the tree, so that attributes come from the
         # tree as well. A planted `.gitattributes` has no say, and a FIFO of that name cannot hang us.
         scratch = self._index.with_name(f"{self._index.name}-as-written")
         index = self._index.with_name(f"{self._index.name}-asked")
         door = Git(self._hub.path, index=index, work_tree=scratch, durable=False)
-        names = b"".join(encode_path(entry.path) + b"\0" for entry in odd)
         try:
             remove_tree(scratch)
             index.unlink(missing_ok=True)
             scratch.mkdir()
             door.run("read-tree", tree)
-            door.run("checkout-index", "-f", "-z", "--stdin", stdin=names, timeout_s=_LONG_S)
+            if ruled:
+                crlf = _written_with_crlf(door, suspects)
+                odd = [entry for entry in suspects if entry.path in crlf or not self._is_blob(entry)]
+            door.run("checkout-index", "-f", "-z", "--stdin", stdin=_names(odd), timeout_s=_LONG_S)
             return [entry.path for entry in odd if not self._is_as_written(scratch, entry)]
         finally:
             remove_tree(scratch)
@@ -181,6 +184,18 @@ class Checkout:
 
     def _at(self, path: str) -> str:
         return os.path.join(self._folder, *path.split("/"))
+
+
+def _names(entries: Iterable[Entry]) -> bytes:
+    return b"".join(encode_path(entry.path) + b"\0" for entry in entries)
+
+
+def _written_with_crlf(door: Git, entries: list[Entry]) -> set[str]:
+    """Paths that git does not write as they are stored. With our settings (no autocrlf, eol lf, no filters) only
+    `eol=crlf` does that."""
+    told = door.run("check-attr", "--cached", "-z", "--stdin", "eol", stdin=_names(entries), timeout_s=_LONG_S)
+    fields = told.stdout.split(b"\0")
+    return {decode_path(fields[at]) for at in range(0, len(fields) - 2, 3) if fields[at + 2] == b"crlf"}
 
 
 def _folders(entries: dict[str, Entry]) -> set[str]:

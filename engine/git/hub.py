@@ -8,7 +8,16 @@ from pathlib import Path
 
 from engine.errors import GitError, MergeConflict, SwarmError, UserError
 from engine.git.door import Git, UserGit
-from engine.git.names import check_branch, check_id, check_revision, decode_path, is_id, safe_name, split_z
+from engine.git.names import (
+    check_branch,
+    check_id,
+    check_revision,
+    decode_path,
+    is_id,
+    is_plain_path,
+    safe_name,
+    split_z,
+)
 from engine.git.stores import (
     BASE,
     HUB,
@@ -167,11 +176,13 @@ class Hub:
         self, old: str | None, new: str, *, first_parent: bool = False, limit: int | None = None
     ) -> list[CommitInfo]:
         """The commits of `new` that `old` does not have (None: all), oldest first; of many, the newest `limit`."""
-        options = (["--first-parent"] if first_parent else []) + ([f"--max-count={limit}"] if limit else [])
+        # A topological order has to walk all of the history first; the newest few can be had without.
+        options = [f"--max-count={limit}"] if limit else ["--topo-order"]
+        options += ["--first-parent"] if first_parent else []
         exclude = [f"^{check_id(old)}"] if old else []
         plain = ("--no-show-signature", "--no-notes", "--no-mailmap", "--no-decorate", "--no-color")
         done = self.git.run(
-            "log", "-z", "--topo-order", "--reverse", *plain, *options, f"--format=tformat:{_LOG_FORMAT}",
+            "log", "-z", "--reverse", *plain, *options, f"--format=tformat:{_LOG_FORMAT}",
             check_id(new), *exclude, "--", timeout_s=_LONG_S,
         )  # fmt: skip
         fields = done.stdout.decode("utf-8", "replace").split("\0")
@@ -217,7 +228,10 @@ class Hub:
     def entries(self, rev: str, under: str = "") -> list[Entry]:
         """All files, links and gitlinks of a tree, sorted as git sorts. `under`: only those below this folder."""
         tree = rev if is_id(rev) else self.tree_of(rev)
-        where = ["--", f"{under.strip('/')}/"] if under.strip("/") else []
+        folder = under.strip("/")
+        if folder and not is_plain_path(folder):
+            return []
+        where = ["--", f"{folder}/"] if folder else []
         listed = self.git.run("ls-tree", "-r", "-z", "--full-tree", tree, *where, timeout_s=_LONG_S)
         return [_entry(row) for row in listed.stdout.split(b"\0") if row]
 
@@ -228,7 +242,7 @@ class Hub:
     def read_file(self, rev: str, path: str) -> bytes | None:
         """The content of a regular file, or None when there is none at this path (a folder, a link, nothing)."""
         tree = self.tree_of(rev)
-        if path.strip("/") != path or not path:
+        if not is_plain_path(path):
             return None
         listed = self.git.run("ls-tree", "-z", "--full-tree", tree, "--", path).stdout
         rows = [_entry(row) for row in listed.split(b"\0") if row]

@@ -74,6 +74,11 @@ def encode_path(path: str) -> bytes:
     return path.encode("utf-8", "surrogateescape") if sys.platform == "win32" else os.fsencode(path)
 
 
+def is_plain_path(path: str) -> bool:
+    """Whether `path` can be one inside a tree: relative, with no empty, `.` or `..` part, and never into a `.git`."""
+    return not any(part in ("", ".", "..") or part.casefold() == ".git" for part in path.split("/"))
+
+
 def split_z(raw: bytes) -> list[str]:
     """The paths in a NUL-terminated list of git."""
     return [decode_path(part) for part in raw.split(b"\0") if part]

@@ -66,11 +66,11 @@ def publish(hub: Hub, user_repo: Path, branch: str) -> Published | Pending:
     name = sanitise_line(check_branch(branch))
     git = UserGit(user_repo)
     if user_tip(user_repo, branch) is None:
-        return Pending(f"The branch {name} is gone from {user_repo}: make it again with `git branch {name} {new}`.")
+        return _pending(f"The branch {name} is gone from {user_repo}: make it again with `git branch {name} {new}`.")
     places = _worktrees(git)
     holders = [place for place in places if place.branch == branch]
     if found := _in_the_way(git, places, holders, name):
-        return Pending(found)
+        return _pending(found)
     if holders:
         _repair(UserGit(holders[0].path), branch)
     old = user_tip(user_repo, branch)
@@ -78,20 +78,27 @@ def publish(hub: Hub, user_repo: Path, branch: str) -> Published | Pending:
         return Published(new)
     dirt = _dirt(UserGit(holders[0].path)) if holders else None
     if dirt:
-        return Pending(
+        return _pending(
             f"{holders[0].path} has uncommitted changes ({sanitise_line(dirt)[:120]}): commit or stash them, "
             "and the swarm's commits arrive."
         )
     _fetch(git, hub)
     if old is None or not _is_ancestor(git, old, new):
-        return Pending(
+        return _pending(
             f"{name} has commits that the swarm's main does not have yet: leave them there, "
             "the swarm takes them in and publishes both."
         )
     failed = _fast_forward(UserGit(holders[0].path)) if holders else _move_ref(git, branch, new, old)
     if user_tip(user_repo, branch) == new:
         return Published(new)
-    return Pending(failed or f"{name} moved while it was being published: nothing to do, the next attempt looks again.")
+    return _pending(
+        failed or f"{name} moved while it was being published: nothing to do, the next attempt looks again."
+    )
+
+
+def _pending(reason: str) -> Pending:
+    """Paths in it come from outside."""
+    return Pending(sanitise_line(reason))
 
 
 def _in_the_way(git: UserGit, places: list[_Worktree], holders: list[_Worktree], name: str) -> str | None:

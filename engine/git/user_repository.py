@@ -8,6 +8,7 @@ from pathlib import Path
 from engine.errors import UserError
 from engine.git.door import Completed, UserGit
 from engine.git.names import check_branch, decode_path
+from engine.text.sanitise import sanitise_line
 
 
 @dataclass(frozen=True)
@@ -32,26 +33,26 @@ def inspect(path: Path, main_branch: str | None = None) -> Repository:
     or partial (a history with holes cannot be proved).
     """
     if not path.is_dir():
-        raise UserError(f"{path} is not a folder: name a git repository with --repo.")
-    git = UserGit(path)
+        raise UserError(f"{sanitise_line(str(path))} is not a folder: name a git repository with --repo.")
+    git, shown = UserGit(path), sanitise_line(str(path))
     bare = git.run("rev-parse", "--is-bare-repository", ok=(0, 128))
     if bare.returncode != 0:
-        raise UserError(_why_not(path, bare))
+        raise UserError(_why_not(shown, bare))
     if bare.line == "true":
-        raise UserError(f"{path} is a bare repository: name a clone of it that has files.")
+        raise UserError(f"{shown} is a bare repository: name a clone of it that has files.")
     top = git.run("rev-parse", "--show-toplevel", ok=(0, 128))
     if top.returncode != 0:
-        raise UserError(f"{path} lies inside a repository's .git: name the folder with the files.")
+        raise UserError(f"{shown} lies inside a repository's .git: name the folder with the files.")
     head = git.run("rev-parse", "--verify", "--quiet", "HEAD^{commit}", ok=(0, 1, 128))
     wanted = check_branch(main_branch) if main_branch is not None else None
     if head.returncode != 0 and (wanted is None or user_tip(path, wanted) is None):
-        raise UserError(f"{path} has no commit yet: make the first one, then start the swarm.")
+        raise UserError(f"{shown} has no commit yet: make the first one, then start the swarm.")
     if wanted is not None and user_tip(path, wanted) is None:
-        raise UserError(f'{path} has no branch "{wanted}": name the right one as project.main in swarm.toml.')
+        raise UserError(f'{shown} has no branch "{wanted}": name the right one as project.main in swarm.toml.')
     if git.run("rev-parse", "--is-shallow-repository").line == "true":
-        raise UserError(f"{path} is a shallow clone: run `git fetch --unshallow` first.")
+        raise UserError(f"{shown} is a shallow clone: run `git fetch --unshallow` first.")
     if git.run("config", "--get", "extensions.partialClone", ok=(0, 1)).returncode == 0:
-        raise UserError(f"{path} is a partial clone, whose history has holes: clone it without --filter.")
+        raise UserError(f"{shown} is a partial clone, whose history has holes: clone it without --filter.")
     branch = git.run("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1))
     return Repository(
         root=_path(top),
@@ -70,14 +71,14 @@ def user_tip(user_repo: Path, branch: str) -> str | None:
     return done.line if done.returncode == 0 else None
 
 
-def _why_not(path: Path, done: Completed) -> str:
+def _why_not(path: str, done: Completed) -> str:
     if "dubious ownership" in done.stderr:
         trust = f'git config --global --add safe.directory "{path}"'
         return f"{path} belongs to another account: run `{trust}` if you trust it."
     if "not a git repository" in done.stderr:
         return f"{path} is not in a git repository: name one with --repo, or run `git init` and commit."
     first = next((line for line in done.stderr.splitlines() if line.strip()), "git gave no reason")
-    return f"git cannot read {path} ({first.strip()[:200]}): mend that first."
+    return f"git cannot read {path} ({sanitise_line(first.strip())[:200]}): mend that first."
 
 
 def _path(done: Completed) -> Path:

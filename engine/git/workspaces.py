@@ -214,15 +214,16 @@ class Workspaces:
 
     def _on_start(self, workspace: Workspace, after: str) -> str:
         """What the run changed (untouched -> after), applied to what it was given. Gitlinks stay as they were given."""
+        changes = self._hub.changed(workspace.untouched_tree, after)
+        if not changes:
+            return workspace.start_tree
         links = {entry.path for entry in self._hub.entries(workspace.start_tree) if entry.mode == GITLINK}
         rows: list[tuple[str, str, str]] = []
-        for change in self._hub.changed(workspace.untouched_tree, after):
+        for change in changes:
             below = any(change.path == link or change.path.startswith(f"{link}/") for link in links)
             if not below and GITLINK not in (change.old_mode, change.new_mode):
                 mode = "0" if change.status == "D" else change.new_mode
                 rows.append((mode, change.new_sha, change.path))
-        if not rows:
-            return workspace.start_tree
         scratch = workspace.index.with_name(f"index-{uuid.uuid4().hex}")
         door = Git(self._hub.path, index=scratch)
         try:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
@@ -20,7 +20,9 @@ from engine.journal.rows import Draft, encode_body
 from engine.journal.schema import connect, create_tables, explained, lacks_room
 from engine.journal.writer import AppendRequest, OnBatch, SettleRequest, SnapshotRequest, Writer
 from engine.models.event import Event, NewEvent
-from engine.ports import Clock
+
+if TYPE_CHECKING:
+    from engine.ports import Clock
 
 BALLAST_BYTES = 8_000_000
 """About twice the write-ahead log, see `schema.WAL_PAGES`."""

@@ -176,6 +176,10 @@ class JournalReader:
         assert number is not None  # an INSERT into a rowid table always has one
         return number
 
+    def open_commands(self) -> list[Command]:
+        """The commands that no engine has answered yet, oldest first."""
+        return self._reads.open_commands()
+
     def command_answer(self, number: int) -> dict[str, Any] | None:
         """The engine's answer to a command, or None while there is none."""
         rows = self._reads.rows("SELECT answer FROM inbox WHERE id = ?", number)

@@ -1,6 +1,7 @@
 """The fields of each kind of event, beside `seq`, `at`, `kind`, `work_order` and `run`, which all have.
 
-Kinds only gain fields within a major version. Ids of commits and trees are full git object ids; digests are `sha256:<hex>`.
+Kinds only gain fields within a major version. Ids of commits and trees are full git object ids; digests are
+`sha256:<hex>`.
 """
 
 from __future__ import annotations
@@ -43,8 +44,11 @@ class RepositoryOpened(EventFields):
 
 
 class RoadmapRead(EventFields):
-    roadmap: str
+    """`orders`: those that are new or changed; `gone`: ids that are on the roadmap no longer; `count`: all of them."""
+
+    count: int
     orders: list[dict[str, Any]]
+    gone: list[str]
     items: list[dict[str, Any]]
 
 
@@ -311,6 +315,7 @@ class ApprovalAsked(EventFields):
     expires_at: float
     subject: str = ""
     tree: str = ""
+    base: str = ""
 
 
 class ApprovalAnswered(EventFields):

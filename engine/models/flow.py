@@ -137,7 +137,7 @@ class Flow(Strict):
     """One canary flow.
 
     package: argv that builds the artifact in a fresh checkout, `package_within` for it to end. artifact: the file that
-    it leaves, relative to the repository or `{cache}/…`; it is removed before, and hashed after. timeout: start to stop.
+    it leaves, relative to the repository or `{cache}/…`; removed before, hashed after. timeout: from start to stop.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")

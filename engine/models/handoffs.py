@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -27,7 +27,8 @@ class ChangeSummary(Handoff):
 
 
 class Abort(Handoff):
-    """Implementer: the work order cannot be done as written, for instance because the specification contradicts the test."""
+    """Implementer: the work order cannot be done as written, for instance because the specification contradicts
+    the test."""
 
     abort: str = Field(min_length=1, max_length=20_000)
 
@@ -93,20 +94,23 @@ class HandoffError(ValueError):
 
 
 def _depth(value: Any) -> int:
-    deepest, stack = 0, [(value, 1)]
+    deepest = 0
+    stack: list[tuple[Any, int]] = [(value, 1)]
     while stack:
         at, level = stack.pop()
         deepest = max(deepest, level)
         if level > MAX_DEPTH:
             return deepest
         if isinstance(at, dict):
-            stack.extend((child, level + 1) for child in at.values())
+            stack.extend((child, level + 1) for child in cast("dict[str, Any]", at).values())
         elif isinstance(at, list):
-            stack.extend((child, level + 1) for child in at)
+            stack.extend((child, level + 1) for child in cast("list[Any]", at))
     return deepest
 
 
-def parse_handoff(raw: bytes, role: Literal["implementer", "architect", "verifier", "builder", "triager", "scribe"]) -> Handoff:
+def parse_handoff(
+    raw: bytes, role: Literal["implementer", "architect", "verifier", "builder", "triager", "scribe"]
+) -> Handoff:
     """The handoff in `raw` (UTF-8 JSON). Raises HandoffError with what was wrong; never trusts size or depth."""
     if len(raw) > MAX_BYTES:
         raise HandoffError(f"the handoff has {len(raw)} bytes, at most {MAX_BYTES} are taken")

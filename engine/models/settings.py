@@ -87,7 +87,7 @@ class Gate(Strict):
     @model_validator(mode="after")
     def _one(self) -> Gate:
         if bool(self.run) == bool(self.flow):
-            raise ValueError("a gate has either run = [...] or flow = \"...\"")
+            raise ValueError('a gate has either run = [...] or flow = "..."')
         return self
 
 
@@ -138,7 +138,12 @@ class Settings(Strict):
     def with_definitions_of(self, committed: Settings) -> Settings:
         """These settings with gates, guards and canary as committed on main: the parts that prove something."""
         return self.model_copy(
-            update={"gate": committed.gate, "guards": committed.guards, "canary": committed.canary, "project": committed.project}
+            update={
+                "gate": committed.gate,
+                "guards": committed.guards,
+                "canary": committed.canary,
+                "project": committed.project,
+            }
         )
 
     def policy(self) -> dict[str, Any]:

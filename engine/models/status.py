@@ -41,7 +41,8 @@ class OrderStatus(BaseModel):
 
 
 class Status(BaseModel):
-    """`main` and `last_good` are commit ids. `landed`, `reverted`, `rejected`, `parked` count work orders to which that happened."""
+    """`main` and `last_good` are commit ids. `landed`, `reverted`, `rejected`, `parked` count work orders to
+    which that happened."""
 
     model_config = ConfigDict(extra="ignore")
     main: str

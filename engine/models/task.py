@@ -20,11 +20,14 @@ class Operation(BaseModel):
 
 
 class GrantedOperation(BaseModel):
+    """A person's answer to an operation, what became of it, and what he wanted its agent to know."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
     approval: str
     answer: str
     operation: Operation
     exit_code: int | None = None
+    why: str = ""
 
 
 class Task(BaseModel):

@@ -101,7 +101,9 @@ class BubblewrapSandbox:
 
     def _private(self) -> Iterator[str]:
         """Fresh, empty and private folders. They come before the policy's paths, some of which lie below them."""
-        yield from ("--proc", "/proc", "--dev", "/dev")
+        # Read-only as a whole: to the files below /proc/sys, root without any capability is still root, and whoever can
+        # write kernel.core_pattern runs programs outside.
+        yield from ("--proc", "/proc", "--remount-ro", "/proc", "--dev", "/dev")
         homes = {self._home, self._home.resolve()} - {Path("/")}
         for mode, folder in (("1777", "/tmp"), ("1777", "/var/tmp"), ("0755", "/run")):
             yield from ("--perms", mode, "--size", str(TMP_SIZE_BYTES), "--tmpfs", folder)

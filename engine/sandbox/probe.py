@@ -101,7 +101,7 @@ def _attack(folder: Path, home: Path, wrap: Wrap) -> dict[str, bool]:
         )
         seen = _run(argv, workspace, env)
         return {
-            "fs_write": (outside / "written").exists(),
+            "fs_write": (outside / "written").exists() or seen.get("kernel") is not None,
             "fs_read": seen["fs_read"] == word,
             "git_meta": _text(ref) != word or _text(packed) != word,
             "net": seen["net"] is not None,

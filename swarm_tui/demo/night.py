@@ -46,12 +46,16 @@ def _play(folder: Path, seed: int, as_json: bool, *, kept: bool) -> int:
     repo = folder / "repo" if again else build_demo(folder, seed)
     started = time.monotonic()
     place = find_place(repo, folder / "state")
-    status, interrupted = run_headless(make_host(place), place.folders, until_idle=True, duration_s=None, as_json=as_json)
+    status, interrupted = run_headless(
+        make_host(place), place.folders, until_idle=True, duration_s=None, as_json=as_json
+    )
     reader = JournalReader(place.folders.journal)
     chapters = told([event.as_json() for event in reader.events()])
     reader.close()
     if not as_json:
-        Console(highlight=False, markup=False).print(_closing(chapters, status, folder if kept else None, time.monotonic() - started))
+        Console(highlight=False, markup=False).print(
+            _closing(chapters, status, folder if kept else None, time.monotonic() - started)
+        )
     if interrupted:
         return EXIT_INTERRUPTED
     return 0 if all(chapter.happened for chapter in chapters) and status.health == "green" else EXIT_UNTOLD
@@ -65,10 +69,18 @@ def _closing(chapters: list[Chapter], status: Status, kept: Path | None, seconds
         if chapter.evidence:
             text.append(f"      {chapter.evidence}\n", style="dim")
     healthy = status.work_orders.get("healthy", 0)
-    text.append(f"\n{healthy} orders healthy, {status.rejected} were rejected on the way, {status.reverted} reverted and healed, ")
+    text.append(
+        f"\n{healthy} orders healthy, {status.rejected} were rejected on the way, {status.reverted} reverted and healed, "
+    )
     text.append(f"{status.parked} parked for a person; main is {status.health}; {seconds:.0f} s.\n")
     if kept is None:
-        text.append("It ran in a temporary folder, which is deleted now; `swarm demo --dir DIR` leaves everything for looking around.\n", style="dim")
+        text.append(
+            "It ran in a temporary folder, which is deleted now; `swarm demo --dir DIR` leaves everything for looking around.\n",
+            style="dim",
+        )
     else:
-        text.append(f"Look around: cd {kept / 'repo'}; git log; swarm status --state {kept / 'state'}; swarm verify main~3..main --state {kept / 'state'}\n", style="dim")
+        text.append(
+            f"Look around: cd {kept / 'repo'}; git log; swarm status --state {kept / 'state'}; swarm verify main~3..main --state {kept / 'state'}\n",
+            style="dim",
+        )
     return text

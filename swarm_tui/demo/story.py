@@ -93,7 +93,7 @@ def _why(event: Happened) -> str:
 
 def _landed_honestly(night: _Night) -> Told:
     landed = {order: night.one("change_landed", order) for order in HONEST}
-    missing = [order for order, event in landed.items() if event is None or night.all("change_rejected", order)]
+    missing = [order for order, event in landed.items() if event is None or night.rejected_for_what_it_changed(order)]
     if missing:
         return False, f"not landed at the first attempt: {', '.join(missing)}"
     return True, ", ".join(f"{order} as {_short(event['commit'])}" for order, event in landed.items() if event)
@@ -140,10 +140,8 @@ def _red_together(night: _Night) -> Told:
             continue
         mended = night.came_after("change_landed", second, rejection)
         if mended is not None:
-            return (
-                True,
-                f"{first} landed; {second} rejected on top of it ({_why(rejection)}), then landed as {_short(mended['commit'])}",
-            )
+            commit = _short(mended["commit"])
+            return True, f"{first} landed; {second} rejected on top of it ({_why(rejection)}), then landed as {commit}"
     return False, f"none of {', '.join(PAIR)} was rejected on top of the other and mended"
 
 
@@ -188,13 +186,12 @@ def _hung(night: _Night) -> Told:
     if stopped is None:
         return False, f"{HANGS} was never stopped for being idle"
     landing = night.came_after("change_landed", HANGS, stopped)
-    kept = f", its work kept as {_short(stopped['kept'])}" if stopped.get("kept") else ""
-    if landing is None or not kept:
-        return (
-            False,
-            f"{HANGS} was stopped{kept or ', its work not kept'} and {'did not land' if landing is None else 'landed'}",
-        )
-    return True, f"{HANGS} stopped{kept}; landed at the second attempt as {_short(landing['commit'])}"
+    if not stopped.get("kept"):
+        return False, f"{HANGS} was stopped and its work not kept"
+    if landing is None:
+        return False, f"{HANGS} was stopped and did not land"
+    kept, commit = _short(stopped["kept"]), _short(landing["commit"])
+    return True, f"{HANGS} stopped, its work kept as {kept}; landed at the second attempt as {commit}"
 
 
 def _morning(night: _Night) -> Told:
@@ -203,11 +200,8 @@ def _morning(night: _Night) -> Told:
     last = next((event for event in reversed(night.events) if event.get("kind") == "canary_judged"), None)
     green = last is not None and last.get("verdict") == "PASS"
     happened = green and len(healthy) >= ENOUGH_HEALTHY and parked == [ASKS] and rejections >= ENOUGH_REJECTIONS
-    health = "green" if green else "not green"
-    return (
-        happened,
-        f"main {health}, {len(healthy)} healthy, {rejections} rejections, parked: {', '.join(parked) or 'none'}",
-    )
+    health, waiting = "green" if green else "not green", ", ".join(parked) or "none"
+    return happened, f"main {health}, {len(healthy)} healthy, {rejections} rejections, parked: {waiting}"
 
 
 _CHAPTERS: tuple[tuple[str, Callable[[_Night], Told]], ...] = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -108,4 +109,10 @@ class Demo:
 
 @pytest.fixture
 def demo(tmp_path: Path) -> Demo:
-    return Demo(build_demo(tmp_path / "demo"), tmp_path / "demo" / "scripts", tmp_path / "side")
+    """A fresh demo whose agents do not dawdle."""
+    repo = build_demo(tmp_path / "demo")
+    scripts = tmp_path / "demo" / "scripts"
+    for script in scripts.glob("*.toml"):
+        text = script.read_text(encoding="utf-8")
+        script.write_text(re.sub(r'^sleep = ".*"$', 'sleep = "1ms"', text, flags=re.MULTILINE), encoding="utf-8")
+    return Demo(repo, scripts, tmp_path / "side")

@@ -23,22 +23,22 @@ def test_it_is_one_clean_commit_on_main(demo) -> None:
     assert demo.git("log", "-1", "--format=%an %ae %aI") == "Ada Tiny ada@tinykit.example 2025-01-06T09:00:00+00:00"
 
 
-def test_the_same_seed_makes_the_same_demo_and_another_only_other_sleeps(demo, tmp_path: Path) -> None:
-    again, other = build_demo(tmp_path / "again"), build_demo(tmp_path / "other", seed=7)
-    heads = [
-        (repo / ".git" / "refs" / "heads" / "main").read_text(encoding="utf-8") for repo in (demo.repo, again, other)
-    ]
+def test_the_same_seed_makes_the_same_demo_and_another_only_other_sleeps(tmp_path: Path) -> None:
+    one, again = build_demo(tmp_path / "one"), build_demo(tmp_path / "again")
+    other = build_demo(tmp_path / "other", seed=7)
+    mains = [repo / ".git" / "refs" / "heads" / "main" for repo in (one, again, other)]
+    heads = [main.read_text(encoding="utf-8") for main in mains]
     assert len(set(heads)) == 1
 
     def scripts(repo: Path) -> dict[str, list[str]]:
         found = sorted((repo.parent / "scripts").glob("*.toml"))
         return {path.name: path.read_text(encoding="utf-8").splitlines() for path in found}
 
-    assert scripts(again) == scripts(demo.repo)
+    assert scripts(again) == scripts(one)
     different = [
         (a, b)
         for name, lines in scripts(other).items()
-        for a, b in zip(lines, scripts(demo.repo)[name], strict=True)
+        for a, b in zip(lines, scripts(one)[name], strict=True)
         if a != b
     ]
     assert different

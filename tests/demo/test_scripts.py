@@ -99,6 +99,7 @@ def test_the_stress_tests_are_not_found_once(demo) -> None:
     assert "random.Random(" not in (demo.repo / "tests" / "stress" / "test_host_storm.py").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["stamp-rename", "status-overlay"])
 def test_two_are_green_alone_and_red_together_and_either_can_mend_it(demo, first: str) -> None:
     second = {"stamp-rename": "status-overlay", "status-overlay": "stamp-rename"}[first]

@@ -113,7 +113,7 @@ def test_a_red_end_is_no_good_morning() -> None:
     ]
 
 
-def test_work_that_was_not_kept_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_work_that_was_not_kept_is_said() -> None:
     events = [event | {"kept": ""} if event["kind"] == "run_finished" else event for event in night()]
     hung = next(chapter for chapter in told(events) if chapter.name.startswith("hangs"))
     assert (hung.happened, "not kept" in hung.evidence) == (False, True)

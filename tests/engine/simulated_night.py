@@ -26,13 +26,14 @@ from engine.actions import (
     RunCanary,
     StartRun,
 )
+from engine.fold import apply
 from engine.models.event import Event, NewEvent
 from engine.models.flow import Flow
 from engine.models.roadmap import WorkOrder
 from engine.models.settings import Settings
 from engine.planner import plan
 from engine.snapshot import dump_state
-from engine.state import State, apply
+from engine.state import State
 
 FLOW = Flow.model_validate({"name": "smoke", "start": {"run": ["x"]}})
 
@@ -74,7 +75,12 @@ class SimulatedNight:
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
         self.commits["c0"] = frozenset()
-        self.emit(NewEvent("repository_opened", {"commit": "c0", "tree": self.tree_id(frozenset()), "repository": "r", "branch": "main"}))
+        self.emit(
+            NewEvent(
+                "repository_opened",
+                {"commit": "c0", "tree": self.tree_id(frozenset()), "repository": "r", "branch": "main"},
+            )
+        )
         self.start_engine()
 
     # -- the world -----------------------------------------------------------------------------------------------
@@ -119,11 +125,33 @@ class SimulatedNight:
         for order in list(self.state.orders.values()):
             if order.phase == "running":
                 self.emit(
-                    NewEvent("run_finished", {"result": "interrupted", "counted": False, "reason": "", "kept": "", "exit_code": None, "duration_s": 0.0}, order.spec.id, order.run),
+                    NewEvent(
+                        "run_finished",
+                        {
+                            "result": "interrupted",
+                            "counted": False,
+                            "reason": "",
+                            "kept": "",
+                            "exit_code": None,
+                            "duration_s": 0.0,
+                        },
+                        order.spec.id,
+                        order.run,
+                    ),
                     NewEvent("run_interrupted", {"why": "restart"}, order.spec.id, order.run),
                 )
         self.emit(NewEvent("settings_read", {"policy": "p1", "settings": "s", "bootstrap": False}))
-        self.emit(NewEvent("roadmap_read", {"roadmap": "r", "orders": [o.model_dump(mode="json", by_alias=True) for o in self.orders], "items": []}))
+        self.emit(
+            NewEvent(
+                "roadmap_read",
+                {
+                    "count": 1,
+                    "orders": [o.model_dump(mode="json", by_alias=True) for o in self.orders],
+                    "gone": [],
+                    "items": [],
+                },
+            )
+        )
 
     # -- invariants ----------------------------------------------------------------------------------------------
 
@@ -187,7 +215,14 @@ class SimulatedNight:
                 self.violations.append(f"{action.key} started twice")
             self.started.append(action.key)
             order = self.state.orders[action.order]
-            self.emit(NewEvent("run_started", {"attempt": order.attempts + 1, "role": "implementer", "agent": "a", "base": self.state.main}, action.order, action.run))
+            self.emit(
+                NewEvent(
+                    "run_started",
+                    {"attempt": order.attempts + 1, "role": "implementer", "agent": "a", "base": self.state.main},
+                    action.order,
+                    action.run,
+                )
+            )
         if isinstance(action, CheckChange) and self.state.changes[action.change].status == "proposed":
             self.emit(NewEvent("change_verifying", {"change": action.change}, self.state.changes[action.change].order))
 
@@ -208,7 +243,23 @@ class SimulatedNight:
             ident = f"ap-{a.run}"
             self.emit(
                 NewEvent("run_finished", {**ended, "result": "asked", "counted": False}, a.order, a.run),
-                NewEvent("approval_asked", {"approval": ident, "danger": "d", "title": "t", "why": "", "operation": {"argv": ["x"]}, "hash": "h", "expires_at": self.now + 500, "subject": a.run, "tree": "kept"}, a.order, a.run),
+                NewEvent(
+                    "approval_asked",
+                    {
+                        "approval": ident,
+                        "danger": "d",
+                        "title": "t",
+                        "why": "",
+                        "operation": {"argv": ["x"]},
+                        "hash": "h",
+                        "expires_at": self.now + 500,
+                        "subject": a.run,
+                        "tree": "kept",
+                        "base": self.state.main,
+                    },
+                    a.order,
+                    a.run,
+                ),
                 NewEvent("work_order_parked", {"why": "asks", "do": "approve", "approval": ident}, a.order, a.run),
             )
         elif self.random.random() < self.odds.agent_fails:
@@ -221,7 +272,20 @@ class SimulatedNight:
             self.commits[f"head:{change}"] = frozenset({change})
             self.emit(
                 NewEvent("run_finished", {**ended, "result": "done"}, a.order, a.run),
-                NewEvent("change_proposed", {"change": change, "base": self.state.main, "head": f"head:{change}", "tree": "x", "paths": ["p"], "summary": "", "agent": "a"}, a.order, a.run),
+                NewEvent(
+                    "change_proposed",
+                    {
+                        "change": change,
+                        "base": self.state.main,
+                        "head": f"head:{change}",
+                        "tree": "x",
+                        "paths": ["p"],
+                        "summary": "",
+                        "agent": "a",
+                    },
+                    a.order,
+                    a.run,
+                ),
             )
 
     def _CheckChange(self, a: CheckChange) -> None:  # noqa: N802
@@ -235,7 +299,23 @@ class SimulatedNight:
         digest = f"sha256:{len(self.report_of):08d}"
         result = "red" if self.tree_is_red(tree) else "green"
         self.report_of[digest] = (self.tree_id(tree), result)
-        self.emit(NewEvent("report_signed", {"report_kind": kind, "result": result, "report": digest, "tree": self.tree_id(tree), "base": self.tree_id(base), "base_commit": "", "policy": self.state.policy, "change": change, "reasons": ["red"] if result == "red" else []}, order))
+        self.emit(
+            NewEvent(
+                "report_signed",
+                {
+                    "report_kind": kind,
+                    "result": result,
+                    "report": digest,
+                    "tree": self.tree_id(tree),
+                    "base": self.tree_id(base),
+                    "base_commit": "",
+                    "policy": self.state.policy,
+                    "change": change,
+                    "reasons": ["red"] if result == "red" else [],
+                },
+                order,
+            )
+        )
 
     def _GateChange(self, a: GateChange) -> None:  # noqa: N802
         change = self.state.changes[a.change]
@@ -250,22 +330,56 @@ class SimulatedNight:
         change = self.state.changes[a.change]
         tree = self.commits[self.state.main] | self.commits[change.head]
         if self.report_of[a.report] != (self.tree_id(tree), "green"):
-            self.emit(NewEvent("effect_failed", {"effect": a.effect, "error": "the report does not fit", "traceback": ""}))
+            self.emit(
+                NewEvent("effect_failed", {"effect": a.effect, "error": "the report does not fit", "traceback": ""})
+            )
             return
-        self.emit(NewEvent("intent", {"effect": "land", "effect_id": a.key, "old": self.state.main, "new": "n", "outcome": {}}, change.order))
+        self.emit(
+            NewEvent(
+                "intent",
+                {"effect": "land", "effect_id": a.key, "old": self.state.main, "new": "n", "outcome": {}},
+                change.order,
+            )
+        )
         if self.random.random() < self.odds.crash:
             self.pending.clear()
             self.start_engine()
             return
         commit = self.new_commit(tree)
-        self.emit(NewEvent("change_landed", {"change": change.id, "commit": commit, "tree": self.tree_id(tree), "report": a.report, "parent": self.state.main, "effect_id": a.key}, change.order))
+        self.emit(
+            NewEvent(
+                "change_landed",
+                {
+                    "change": change.id,
+                    "commit": commit,
+                    "tree": self.tree_id(tree),
+                    "report": a.report,
+                    "parent": self.state.main,
+                    "effect_id": a.key,
+                },
+                change.order,
+            )
+        )
 
     def _Restore(self, a: Restore) -> None:  # noqa: N802
         tree = self.commits[a.to]
         digest = f"sha256:{len(self.report_of):08d}"
         self.report_of[digest] = (self.tree_id(tree), "green")
         commit = self.new_commit(tree)
-        self.emit(NewEvent("main_restored", {"commit": commit, "tree": self.tree_id(tree), "to": a.to, "from": self.state.main, "red": a.red, "report": digest, "effect_id": a.key}))
+        self.emit(
+            NewEvent(
+                "main_restored",
+                {
+                    "commit": commit,
+                    "tree": self.tree_id(tree),
+                    "to": a.to,
+                    "from": self.state.main,
+                    "red": a.red,
+                    "report": digest,
+                    "effect_id": a.key,
+                },
+            )
+        )
 
     def _Adopt(self, a: Adopt) -> None:  # noqa: N802
         self.emit(NewEvent("user_main_settled", {"commit": a.commit}))
@@ -275,10 +389,28 @@ class SimulatedNight:
 
     def _RunCanary(self, a: RunCanary) -> None:  # noqa: N802
         verdict = "FAIL" if self.canary_is_red(self.commits[a.commit]) else "PASS"
-        self.emit(NewEvent("canary_finished", {"commit": a.commit, "about": a.about, "purpose": a.purpose, "verdict": verdict, "reason": "r", "flow": "smoke" if verdict == "FAIL" else ""}))
+        self.emit(
+            NewEvent(
+                "canary_finished",
+                {
+                    "commit": a.commit,
+                    "about": a.about,
+                    "purpose": a.purpose,
+                    "verdict": verdict,
+                    "reason": "r",
+                    "flow": "smoke" if verdict == "FAIL" else "",
+                },
+            )
+        )
 
     def _FileBug(self, a: FileBug) -> None:  # noqa: N802
         regression = next(r for r in self.state.regressions if r.commit == a.commit)
         nth = sum(r.order == regression.order for r in self.state.regressions)
         order = WorkOrder(id=f"bug-{regression.order}-{nth}", title="bug", kind="fix")
-        self.emit(NewEvent("work_order_added", {"order": order.model_dump(mode="json", by_alias=True), "because": "canary", "regression": a.commit}, order.id))
+        self.emit(
+            NewEvent(
+                "work_order_added",
+                {"order": order.model_dump(mode="json", by_alias=True), "because": "canary", "regression": a.commit},
+                order.id,
+            )
+        )

@@ -63,7 +63,9 @@ def test_orders_that_touch_the_same_files_never_run_at_the_same_time() -> None:
 
 def test_two_changes_green_alone_and_red_together_never_both_land() -> None:
     odds = Odds(0, 0, 0, 1.0, 0, 0, 0, 0, 0)
-    night = SimulatedNight(5, [WorkOrder(id="a", title="a"), WorkOrder(id="b", title="b")], some_settings(flows=False), odds)
+    night = SimulatedNight(
+        5, [WorkOrder(id="a", title="a"), WorkOrder(id="b", title="b")], some_settings(flows=False), odds
+    )
     night.run()
     assert night.violations == []
     assert sorted(phases(night).values()) == ["healthy", "parked"]
@@ -72,12 +74,18 @@ def test_two_changes_green_alone_and_red_together_never_both_land() -> None:
 def test_a_red_canary_restores_main_and_files_a_bug_before_the_order_is_tried_again() -> None:
     night = next(
         n for seed in range(50)
-        if (n := _ran(SimulatedNight(seed, some_orders(4), some_settings(), Odds(0, 0, 0, 0, 0.3, 0, 0, 0, 0)))).state.restores_at
+        if (n := _ran(SimulatedNight(seed, some_orders(4), some_settings(), Odds(0, 0, 0, 0, 0.3, 0, 0, 0,
+        0)))).state.restores_at
         and all(phase in ("healthy", "parked") for phase in phases(n).values())
     )  # fmt: skip
     kinds = [e.kind for e in night.events]
     assert night.violations == []
-    assert kinds.index("landing_frozen") < kinds.index("main_restored") < kinds.index("culprit_found") < kinds.index("work_order_added")
+    assert (
+        kinds.index("landing_frozen")
+        < kinds.index("main_restored")
+        < kinds.index("culprit_found")
+        < kinds.index("work_order_added")
+    )
     culprit = next(e for e in night.events if e.kind == "culprit_found")
     assert night.canary_is_red(night.commits[culprit.fields["commit"]])
 
@@ -88,7 +96,12 @@ def _ran(night: SimulatedNight) -> SimulatedNight:
 
 
 def test_a_red_main_freezes_landing_for_all_but_fixes() -> None:
-    night = SimulatedNight(1, [WorkOrder(id="f", title="f", kind="feature"), WorkOrder(id="x", title="x", kind="fix")], some_settings(flows=False), CALM)
+    night = SimulatedNight(
+        1,
+        [WorkOrder(id="f", title="f", kind="feature"), WorkOrder(id="x", title="x", kind="fix")],
+        some_settings(flows=False),
+        CALM,
+    )
     night.tree_is_red = lambda tree: not any(c.startswith("x/") for c in tree)  # type: ignore[method-assign]
     night.run()
     landed = [e.work_order for e in night.events if e.kind == "change_landed"]
@@ -125,8 +138,9 @@ def test_any_night_settles_keeps_its_invariants_and_plans_purely(slots: int, see
 
 @given(seed=st.integers(0, 10_000))
 def test_folding_the_events_again_gives_the_same_state(seed: int) -> None:
+    from engine.fold import apply
     from engine.snapshot import dump_state, load_state
-    from engine.state import State, apply
+    from engine.state import State
 
     night = SimulatedNight(seed, some_orders(4), some_settings())
     night.run()

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from engine.errors import UserError
-from engine.models.settings import Gate, Settings
-from gates.definitions import gate_digest, in_order, policy_digest, problems, select
+from engine.models.settings import Gate
+from gates.definitions import gate_digest, groups, in_order, problems, select
 
 
 def gate(name: str = "unit", run: Sequence[str] = ("make",), **fields: Any) -> Gate:
@@ -43,9 +43,11 @@ def test_selection_takes_what_is_needed_along() -> None:
 def test_digests_follow_the_definitions_and_nothing_else() -> None:
     assert gate_digest(gate(timeout="60s")) == gate_digest(gate(timeout="1m"))
     assert gate_digest(gate(env={"A": "1"})) != gate_digest(gate())
-    with_gate = Settings.model_validate({"gate": [{"name": "unit", "run": ["make"]}]})
-    assert policy_digest(with_gate) != policy_digest(Settings())
-    assert policy_digest(Settings.model_validate({"limits": {"gate_slots": 9}})) == policy_digest(Settings())
+
+
+def test_gates_that_need_each_other_are_one_group() -> None:
+    gates = [gate("lint"), gate("unit", needs=["build"]), gate("build"), gate("types"), gate("night", needs=["unit"])]
+    assert [names(group) for group in groups(gates)] == [["lint"], ["build", "unit", "night"], ["types"]]
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,11 @@ def test_keys_are_made_once_and_kept(tmp_path: Path) -> None:
     first, second = open_keys(tmp_path / "keys"), open_keys(tmp_path / "keys")
     assert first.verify_key.keyid == second.verify_key.keyid
     assert VerifyKey.load(tmp_path / "keys" / "public.pem").keyid == first.verify_key.keyid
-    assert sorted(path.name for path in (tmp_path / "keys").iterdir()) == ["allowed_signers", "public.pem", "signing.key"]
+    assert sorted(path.name for path in (tmp_path / "keys").iterdir()) == [
+        "allowed_signers",
+        "public.pem",
+        "signing.key",
+    ]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no mode bits")

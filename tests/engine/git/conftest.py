@@ -27,7 +27,13 @@ class Repo:
         env = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
         env |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
         done = subprocess.run(
-            ["git", *args], cwd=self.root, env=env, capture_output=True, check=False, stdin=subprocess.DEVNULL, timeout=20
+            ["git", *args],
+            cwd=self.root,
+            env=env,
+            capture_output=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            timeout=20,
         )
         if check and done.returncode:
             raise AssertionError(done.stderr.decode(errors="replace"))

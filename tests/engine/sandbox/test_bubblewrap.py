@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import http.server
+import os
 import shutil
 import socket
 import subprocess
@@ -122,6 +123,8 @@ async def test_a02_writing_to_the_profile_of_the_user(cell: Cell) -> None:
 
 @pytest.mark.parametrize("kind", ["path", "abstract"])
 async def test_a16_a17_connecting_to_unix_sockets_of_the_session(cell: Cell, kind: str) -> None:
+    if sys.platform != "linux":
+        pytest.skip("abstract sockets are for Linux")
     with tempfile.TemporaryDirectory(prefix="s") as folder, socket.socket(socket.AF_UNIX) as server:
         address = f"{folder}/agent" if kind == "path" else f"\0{folder}/agent"
         server.bind(address)
@@ -150,17 +153,15 @@ async def test_a21_a_nested_user_namespace(cell: Cell, probed: BubblewrapSandbox
 async def test_a21_kernel_settings_and_devices(cell: Cell) -> None:
     code = (
         "import os\n"
+        "def opens(path):\n"
+        "    try: os.close(os.open(path, os.O_WRONLY))\n"
+        "    except OSError: return False\n"
+        "    return True\n"
         "print(os.path.exists('/sys/kernel'), os.path.exists('/dev/mem') or os.path.exists('/dev/kmsg'),\n"
-        "      os.access('/proc/sys/kernel/hostname', os.W_OK))"
+        "      opens('/proc/sys/kernel/core_pattern') or opens('/proc/sysrq-trigger'))"
     )
     assert (await cell.python("caged", code)).log.read_text(encoding="utf-8").split() == ["False"] * 3
     assert "True" in (await cell.python("free", code)).log.read_text(encoding="utf-8")
-
-
-async def test_a21_mounting(cell: Cell) -> None:
-    inside = await cell.shell("caged", "mount -t tmpfs none /usr; mount -o remount,rw /; touch /usr/x /x /etc/x")
-    assert inside.exit_code != 0
-    assert not Path("/usr/x").exists()
 
 
 async def test_f01_f05_reading_the_environment_of_the_engine(cell: Cell) -> None:
@@ -188,9 +189,10 @@ async def test_f02_reading_the_secrets_of_the_user(cell: Cell, name: str) -> Non
     assert (await cell.shell("free", line)).log.read_bytes().count(b"tok-canary-2") == 3
 
 
+@pytest.mark.skipif(not os.access("/etc/shadow", os.R_OK), reason="only root may read /etc/shadow")
 async def test_f02_reading_what_only_root_may(cell: Cell) -> None:
-    line = "cat /etc/shadow /etc/ssl/private/* /etc/ssh/* >/dev/null && echo read; ls /etc/shadow /root /var/lib"
-    assert b"read\n" not in (await cell.shell("caged", line)).log.read_bytes()
+    assert (await cell.shell("free", "cat /etc/shadow >/dev/null && echo read")).log.read_bytes() == b"read\n"
+    assert b"read\n" not in (await cell.shell("caged", "cat /etc/shadow >/dev/null && echo read")).log.read_bytes()
 
 
 @pytest.fixture
@@ -263,10 +265,11 @@ async def test_what_the_policy_names_can_be_used_and_nothing_more(cell: Cell) ->
         folder.mkdir()
         (folder / "file").write_text("lent\n", encoding="utf-8")
     missing = cell.folder / "missing"
-    line = f"cat {lent}/file; echo x > {lent}/file; echo x > inner/file; echo mine > own; echo scratch > /tmp/t; cat own /tmp/t"
+    writes = f"echo x > {lent}/file; echo x > inner/file; echo mine > own; echo tmp > /tmp/t"
+    line = f"cat {lent}/file; {writes}; cat own /tmp/t"
     result = await cell.shell("caged", line, readable=(lent, inner, missing, Path("/bin"), Path("/usr")))
     said = result.log.read_text(encoding="utf-8")
-    assert [line for line in said.splitlines() if "sh:" not in line] == ["lent", "mine", "scratch"]
+    assert [line for line in said.splitlines() if "sh:" not in line] == ["lent", "mine", "tmp"]
     assert (lent / "file").read_text(encoding="utf-8") == "lent\n"
     assert (inner / "file").read_text(encoding="utf-8") == "lent\n"
     assert (cell.workspace / "own").read_text(encoding="utf-8") == "mine\n"

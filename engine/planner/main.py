@@ -1,0 +1,63 @@
+"""Main itself: its own gates, people's commits, publishing."""
+
+from __future__ import annotations
+
+from engine.actions import (
+    Adopt,
+    GateMain,
+    Publish,
+)
+from engine.planner.wishes import Wishes
+
+
+def main_itself(wishes: Wishes) -> None:
+    state = wishes.state
+    base = state.base_verdict()
+    if base is None:
+        effect = f"gates:{state.main_tree[:16]}:{state.policy[-12:]}"
+        if (
+            not wishes.attempt(effect, lambda key: GateMain(key, effect, state.main, state.main_tree))
+            and not state.frozen
+        ):
+            wishes.record(
+                "landing_frozen", reason=f"main's gates cannot run: {state.failures[effect].error}", why="gates"
+            )
+    elif base.result != "green" and not state.frozen:
+        wishes.record(
+            "landing_frozen", reason=f"main itself is {base.result}: {'; '.join(base.reasons)[:300]}", why="gates"
+        )
+    elif base.result == "green" and state.frozen_kind == "gates":
+        wishes.record("landing_thawed", reason="main's gates are green again")
+
+
+def adopt(wishes: Wishes) -> None:
+    state = wishes.state
+    seen = state.user_main
+    if not seen or seen in state.known_main or seen in state.settled_user_main:
+        return
+    effect = f"adopt:{seen}"
+    if not wishes.attempt(effect, lambda key: Adopt(key, effect, seen)):
+        wishes.record("user_main_settled", commit=seen)
+
+
+def publish(wishes: Wishes) -> None:
+    state = wishes.state
+    if wishes.settings.project.publish not in ("local", "both") or state.published == state.main:
+        return
+    if state.publish_pending and state.publish_retry_at > wishes.now:
+        wishes.wake(state.publish_retry_at)
+        return
+    effect = f"publish:{state.main}"
+    key = f"{effect}#{state.publish_retry_at:.0f}"
+    if state.failures.get(effect) is None:
+        wishes.actions.append(Publish(key, effect, state.main))
+    else:
+        wishes.attempt(effect, lambda retry: Publish(retry, effect, state.main))
+
+
+def people_proved(wishes: Wishes) -> None:
+    state = wishes.state
+    base = state.base_verdict()
+    canaried = not wishes.settings.canary.flow or state.last_good == state.main
+    if state.unproven and base is not None and base.result == "green" and canaried:
+        wishes.record("people_proved", "", state.main, commits=list(state.unproven))

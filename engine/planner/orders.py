@@ -1,0 +1,142 @@
+"""Work orders: what becomes ready, parked or healthy, and which of them run."""
+
+from __future__ import annotations
+
+from engine.actions import (
+    StartRun,
+)
+from engine.planner.wishes import Wishes
+from engine.scope import overlaps
+from engine.state import Approval, Order
+
+MAX_REVERTS = 2
+
+
+def approvals(wishes: Wishes) -> None:
+    for approval in wishes.state.approvals.values():
+        if approval.status != "pending":
+            continue
+        if approval.expires_at <= wishes.now:
+            wishes.record(
+                "approval_answered", approval.order, approval.id, approval=approval.id, answer="expired", by="clock"
+            )
+        else:
+            wishes.wake(approval.expires_at)
+
+
+def work_orders(wishes: Wishes) -> None:
+    for order in wishes.state.orders.values():
+        spec = order.spec
+        if order.phase == "draft" and not spec.draft and not spec.owner and _depends_met(wishes, order):
+            wishes.record("work_order_ready", spec.id)
+        elif order.phase == "rejected" and order.spent >= wishes.settings.limits.attempts:
+            wishes.park(
+                order,
+                f"{order.spent} attempts are spent; the last one: {'; '.join(order.feedback)[:300]}",
+                f"look at the reasons, then: swarm retry {spec.id} (or swarm cancel {spec.id})",
+            )
+        elif order.phase == "rejected" and 0 < wishes.settings.limits.tokens_per_work_order <= order.tokens:
+            wishes.park(
+                order,
+                f"its budget of {wishes.settings.limits.tokens_per_work_order} tokens is spent",
+                f"raise limits.tokens_per_work_order, then: swarm retry {spec.id}",
+            )
+        elif order.phase == "reverted":
+            _after_revert(wishes, order)
+        elif order.phase == "parked" and order.approval:
+            _after_answer(wishes, order)
+        elif order.phase == "landed":
+            _after_landing(wishes, order)
+
+
+def _depends_met(wishes: Wishes, order: Order) -> bool:
+    for other_id in [*order.spec.depends_on, *order.waits_for]:
+        other = wishes.state.orders.get(other_id)
+        if other is None or other.phase not in ("landed", "healthy"):
+            return False
+    return True
+
+
+def _after_revert(wishes: Wishes, order: Order) -> None:
+    if order.reverts >= MAX_REVERTS:
+        wishes.park(
+            order, f"it was reverted {order.reverts} times", f"read its evidence, then: swarm retry {order.spec.id}"
+        )
+        return
+    filed = all(r.bug for r in wishes.state.regressions if r.order == order.spec.id)
+    closed = ("landed", "healthy", "cancelled", "parked")
+    bugs = [wishes.state.orders.get(bug) for bug in order.waits_for]
+    if filed and all(bug is None or bug.phase in closed for bug in bugs):
+        wishes.record("work_order_ready", order.spec.id)
+
+
+def _after_answer(wishes: Wishes, order: Order) -> None:
+    approval = wishes.state.approvals.get(order.approval)
+    if approval is None or approval.status == "pending" or not approval.tree:
+        return
+    if _answered(wishes, approval):
+        resume = {
+            "tree": approval.tree,
+            "base": approval.base,
+            "approval": approval.id,
+            "answer": approval.status,
+            "operation": approval.operation,
+        }
+        wishes.record("work_order_ready", order.spec.id, resume=resume)
+
+
+def _after_landing(wishes: Wishes, order: Order) -> None:
+    change = wishes.state.changes.get(order.change)
+    if change is None:
+        return
+    if change.status == "healthy":
+        wishes.record("work_order_healthy", order.spec.id, commit=wishes.state.last_good, uncanaried=False)
+    elif not wishes.settings.canary.flow and change.status == "landed":
+        wishes.record("work_order_healthy", order.spec.id, commit=change.commit, uncanaried=True)
+
+
+def _answered(wishes: Wishes, approval: Approval) -> bool:
+    return approval.status in ("approved", "denied")
+
+
+def runs(wishes: Wishes) -> None:
+    limits = wishes.settings.limits
+    running = [order for order in wishes.state.orders.values() if order.phase == "running"]
+    for order in running:
+        wishes.actions.append(StartRun(f"run:{order.run}", f"dispatch:{order.spec.id}", order.spec.id, order.run))
+    if wishes.state.paused or wishes.state.draining or wishes.state.low_disk:
+        return
+    if 0 < limits.cost_per_night <= wishes.state.cost_tonight:
+        return
+    owned = [
+        order for order in wishes.state.orders.values() if order.phase in ("running", "proposed", "verifying", "queued")
+    ]
+    free = limits.implementers - len(running)
+    waiting = [order for order in wishes.state.orders.values() if _dispatchable(wishes, order)]
+    for order in sorted(waiting, key=lambda order: _dispatch_rank(wishes, order)):
+        if free <= 0:
+            break
+        if any(_collide(wishes, order, other) for other in owned):
+            continue
+        run = f"{order.spec.id}.{order.runs + 1}"
+        effect = f"dispatch:{order.spec.id}"
+        if wishes.attempt(effect, lambda _key, o=order, r=run, e=effect: StartRun(f"run:{r}", e, o.spec.id, r)):
+            owned.append(order)
+            free -= 1
+        else:
+            wishes.park_failed(order.spec.id, effect)
+
+
+def _dispatchable(wishes: Wishes, order: Order) -> bool:
+    if order.phase == "ready":
+        return _depends_met(wishes, order) or order.attempts > 0 or order.resume is not None
+    return order.phase == "rejected" and order.spent < wishes.settings.limits.attempts
+
+
+def _dispatch_rank(wishes: Wishes, order: Order) -> tuple[int, int, float, str]:
+    unblocks = sum(order.spec.id in other.spec.depends_on for other in wishes.state.orders.values())
+    return (order.spec.priority, -unblocks, order.ready_at, order.spec.id)
+
+
+def _collide(wishes: Wishes, a: Order, b: Order) -> bool:
+    return a is not b and bool(a.spec.touches and b.spec.touches) and overlaps(a.spec.touches, b.spec.touches)
