@@ -93,7 +93,7 @@ class Engine:
                     return "drained" if self.state.draining else "idle"
             return self._stop
         finally:
-            await self._cancel([key for key, action in self._actions.items() if isinstance(action, CANCELLABLE)])
+            self._cancel([key for key, action in self._actions.items() if isinstance(action, CANCELLABLE)])
             # What moves main is short and finishes; a half-done one would only have to be settled at the next start.
             await asyncio.gather(*self._running.values(), return_exceptions=True)
 
@@ -110,10 +110,8 @@ class Engine:
             self._wake.set()
             return False
         desired = {action.key: action for action in made.actions}
-        superseded = [
-            key for key in self._running if key not in desired and isinstance(self._actions[key], CANCELLABLE)
-        ]
-        await self._cancel(superseded)
+        # Told to end, not waited for: whatever is awaited between the plan and its starts makes the plan a stale one.
+        self._cancel([k for k in self._running if k not in desired and isinstance(self._actions[k], CANCELLABLE)])
         for key, action in desired.items():
             if key not in self._running and not (isinstance(action, MOVERS) and self._moving()):
                 self._start(key, action)
@@ -139,7 +137,14 @@ class Engine:
 
     def _start(self, key: str, action: Action) -> None:
         self._actions[key] = action
-        self._running[key] = asyncio.create_task(self._perform(key, action), name=key)
+        task = self._running[key] = asyncio.create_task(self._perform(key, action), name=key)
+        # Not by the task itself: one that is cancelled before its first step never runs.
+        task.add_done_callback(lambda _: self._ended(key))
+
+    def _ended(self, key: str) -> None:
+        self._running.pop(key, None)
+        self._actions.pop(key, None)
+        self._wake.set()
 
     async def _perform(self, key: str, action: Action) -> None:
         try:
@@ -148,14 +153,10 @@ class Engine:
             await self.effects[type(action)](action)
             self._finished.add(key)
         except asyncio.CancelledError:
-            self.log.info("plan", "superseded", key=key)
+            self.log.debug("plan", "superseded", key=key)
             raise
         except Exception as error:
             await self._failed(action, error)
-        finally:
-            self._running.pop(key, None)
-            self._actions.pop(key, None)
-            self._wake.set()
 
     async def _failed(self, action: Action, error: Exception) -> None:
         """A fault of the machine, or a bug: journalled with its traceback; the engine goes on without that effect."""
@@ -168,12 +169,11 @@ class Engine:
         (self.log.warning if expected else self.log.error)("engine", f"effect failed: {action.effect}: {error}")
         await self.emit(NewEvent("effect_failed", fields))
 
-    async def _cancel(self, keys: list[str]) -> None:
-        tasks = [self._running[key] for key in keys if key in self._running]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.gather(*tasks, return_exceptions=True)
+    def _cancel(self, keys: list[str]) -> None:
+        """Tell them to end, once. They stay among what runs until they have."""
+        for task in [self._running[key] for key in keys]:
+            if not task.cancelling():
+                task.cancel()
 
     def _maybe_snapshot(self) -> None:
         if self.state.seq - self._snapshot_seq >= SNAPSHOT_EVERY:

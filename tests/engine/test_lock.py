@@ -47,7 +47,7 @@ def other(path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_a_second_engine_is_told_who_runs_and_what_to_do(path: Path, other: subprocess.Popen[bytes]) -> None:
-    with pytest.raises(EngineBusyError, match=rf"pid {other.pid}.*attach.*swarm stop") as caught:
+    with pytest.raises(EngineBusyError, match=rf"pid {other.pid}.*swarm status.*swarm stop") as caught:
         InstanceLock(path).acquire()
     assert caught.value.exit_code == 3
 

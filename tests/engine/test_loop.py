@@ -1,0 +1,118 @@
+"""The loop around the planner: what is started, cancelled and awaited."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from engine.actions import Action, GateMain
+from engine.journal import Journal
+from engine.log import EngineLog
+from engine.loop import Engine
+from engine.models.event import NewEvent
+from engine.models.settings import Settings
+from engine.state import State
+from engine.text.redact import Redactor
+
+
+class Clock:
+    """The machine's clock is not needed here."""
+
+    def now(self) -> float:
+        return 1_000.0
+
+    def monotonic(self) -> float:
+        return 0.0
+
+
+@pytest.fixture
+async def engine(tmp_path: Path):
+    """An engine on main `c0`, whose own tree has to be gated; effects are put in by each test."""
+    journal = Journal(tmp_path / "journal.db", clock=Clock())
+    journal.open()
+    log = EngineLog(tmp_path / "engine.log", Redactor({}))
+    made = Engine(journal, State(), Settings, {}, Clock(), log)
+    journal.start(asyncio.get_running_loop(), made.folded)
+    await made.emit(NewEvent("repository_opened", {"commit": "c0", "tree": "t0", "repository": "r", "branch": "main"}))
+    yield made
+    journal.close()
+
+
+def signed(tree: str) -> NewEvent:
+    fields = {"report_kind": "gates", "result": "green", "report": "sha256:0", "tree": tree, "base": tree}
+    return NewEvent("report_signed", {**fields, "base_commit": "c0", "policy": "", "change": "", "reasons": []})
+
+
+def effects(engine: Engine, gate_main: Callable[[Action], object]) -> None:
+    engine.effects = {GateMain: gate_main}  # type: ignore[dict-item]
+
+
+async def test_it_is_idle_when_the_planner_wants_nothing_more(engine: Engine) -> None:
+    async def gate_main(_action: Action) -> None:
+        await engine.emit(signed("t0"))
+
+    effects(engine, gate_main)
+    async with asyncio.timeout(10):
+        assert await engine.run(until_idle=True) == "idle"
+    assert engine.state.base_verdict() is not None
+
+
+async def test_an_effect_that_is_superseded_before_its_first_step_does_not_keep_the_engine_waiting(
+    engine: Engine,
+) -> None:
+    async def gate_main(_action: Action) -> None:
+        await asyncio.Event().wait()
+
+    effects(engine, gate_main)
+    running = asyncio.create_task(engine.run(until_idle=True))
+    # The report becomes known while the start of the effect is still waiting for its turn in the loop.
+    await engine.emit(signed("t0"))
+    async with asyncio.timeout(10):
+        assert await running == "idle"
+
+
+async def test_a_superseded_effect_is_cancelled_and_awaited(engine: Engine) -> None:
+    began, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def gate_main(_action: Action) -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    effects(engine, gate_main)
+    running = asyncio.create_task(engine.run(until_idle=True))
+    async with asyncio.timeout(10):
+        await began.wait()
+        await engine.emit(signed("t0"))
+        await running
+    assert cancelled.is_set()
+
+
+async def test_an_effect_that_fails_is_journalled_and_does_not_end_the_engine(engine: Engine) -> None:
+    async def gate_main(_action: Action) -> None:
+        raise ValueError("a bug")
+
+    effects(engine, gate_main)
+    running = asyncio.create_task(engine.run())
+    async with asyncio.timeout(10):
+        while not engine.state.failures:
+            await asyncio.sleep(0.01)
+    engine.stop()
+    assert await running == "stopped"
+    failed = [event for event in engine.journal.events() if event.kind == "effect_failed"]
+    assert "ValueError: a bug" in failed[0].fields["error"] and "Traceback" in failed[0].fields["traceback"]
+
+
+async def test_a_refused_transition_is_journalled(engine: Engine) -> None:
+    order = {"count": 1, "orders": [{"id": "w", "title": "w"}], "gone": [], "items": []}
+    await engine.emit(NewEvent("roadmap_read", order), NewEvent("work_order_healthy", {"commit": "c0"}, "w"))
+    async with asyncio.timeout(10):
+        while not (refused := [e for e in engine.journal.events() if e.kind == "transition_refused"]):
+            await asyncio.sleep(0.01)
+    assert refused[0].fields["reason"] == "w: work_order_healthy is not possible while it is draft"
+    assert engine.state.orders["w"].phase == "draft"
