@@ -16,6 +16,9 @@ Order = Literal["strict", "per-key", "multiset"]
 DEFAULT_MASK = ("t", "seq")
 ARRIVED = "arrived"
 """The field that we add to each event of a trace: seconds after the start. Never compared."""
+FIELDS_SAID = 3
+VALUE_CHARS = 40
+_ABSENT = object()
 DIFF_LINES = 40
 LINE_CHARS = 200
 
@@ -135,10 +138,42 @@ def _line(value: Any) -> str:
 def _first(expected: Sequence[str], got: Sequence[str]) -> str:
     for place, (want, have) in enumerate(zip(expected, got, strict=False), 1):
         if want != have:
-            return f"event {place} was expected to be {_capped(want)} and is {_capped(have)}"
+            return f"event {place} {_how_they_differ(want, have)}"
     if len(got) < len(expected):
-        return f"it ends after {len(got)} of {len(expected)} events, before {_capped(expected[len(got)])}"
-    return f"it has {len(got)} events instead of {len(expected)}, the first more being {_capped(got[len(expected)])}"
+        return f"it ends after {len(got)} of {len(expected)} events, before {_named(expected[len(got)])}"
+    return f"it has {len(got)} events instead of {len(expected)}, the first more being {_named(got[len(expected)])}"
+
+
+def _how_they_differ(want: str, have: str) -> str:
+    """One short phrase: the kinds, or the fields whose values differ, short values with both sides."""
+    wanted, had = _flat(json.loads(want)), _flat(json.loads(have))
+    if wanted.get("kind") != had.get("kind"):
+        return f"was expected to be {_named(want)} and is {_named(have)}"
+    names = sorted(name for name in wanted.keys() | had.keys() if wanted.get(name, _ABSENT) != had.get(name, _ABSENT))
+    said = [_field(name, wanted.get(name, _ABSENT), had.get(name, _ABSENT)) for name in names]
+    more = f" and {len(said) - FIELDS_SAID} more" if len(said) > FIELDS_SAID else ""
+    return f"({_named(have)}) differs: {', '.join(said[:FIELDS_SAID])}{more}"
+
+
+def _flat(row: Any) -> dict[str, Any]:
+    """The fields of an event, those of `data` among them."""
+    if not isinstance(row, dict):
+        return {"": row}
+    data = row.get("data")
+    return {**row, **data, "data": None} if isinstance(data, dict) else row
+
+
+def _field(name: str, want: Any, have: Any) -> str:
+    if want is _ABSENT or have is _ABSENT:
+        return f"{name} is {'missing' if have is _ABSENT else 'new'}"
+    wanted, had = _line(want), _line(have)
+    short = len(wanted) <= VALUE_CHARS and len(had) <= VALUE_CHARS
+    return f"{name} is {had} instead of {wanted}" if short else name
+
+
+def _named(line: str) -> str:
+    row = json.loads(line)
+    return str(row.get("kind", "an event")) if isinstance(row, dict) else "an event"
 
 
 def _unified(expected: Sequence[str], got: Sequence[str]) -> str:

@@ -134,6 +134,10 @@ class Desk:
         home = str(self.home)
         return {**os.environ, "HOME": home, "USERPROFILE": home, "LOCALAPPDATA": home, "PATH": path, "COLUMNS": "200"}
 
+    @property
+    def state(self) -> Path:
+        return Path(self.ask("where")["state"])
+
     # -- the repository ------------------------------------------------------------------------------------------
 
     def git(self, *words: str) -> str:
@@ -269,7 +273,7 @@ class Night:
     def go(self, run: str) -> None:
         """Let the agent of a run that waits go on."""
         self.event("run_started", run=run)
-        folder = Path(self.desk.ask("where")["state"]) / "workspaces" / "files" / run
+        folder = self.desk.state / "workspaces" / "files" / run
         until(lambda: (folder / "tools").is_dir(), f"the workspace of {run}")
         (folder / "go").touch()
 
