@@ -49,6 +49,22 @@ def find_order(state: State, ident: str) -> Order:
     return order
 
 
+def find_retryable(state: State, ident: str) -> Order:
+    """A work order that may have fresh attempts. Raises UserError."""
+    order = find_order(state, ident)
+    if order.phase not in ("parked", "rejected", "reverted"):
+        raise UserError(f"{order.spec.id} is {order.phase}; only parked, rejected or reverted orders can be retried")
+    return order
+
+
+def find_cancellable(state: State, ident: str) -> Order:
+    """A work order that is still on the road. Raises UserError."""
+    order = find_order(state, ident)
+    if order.phase in ("landed", "healthy", "cancelled"):
+        raise UserError(f"{order.spec.id} is {order.phase} and cannot be cancelled")
+    return order
+
+
 async def _approve(state: State, args: dict[str, Any], emit: Emit) -> str:
     approval = find_approval(state, args["id"])
     fields = {"approval": approval.id, "answer": "approved", "by": args.get("by", "a person"), "hash": approval.hash}
@@ -83,9 +99,7 @@ async def _drain(_state: State, _args: dict[str, Any], emit: Emit) -> str:
 
 
 async def _retry(state: State, args: dict[str, Any], emit: Emit) -> str:
-    order = find_order(state, args["work_order"])
-    if order.phase not in ("parked", "rejected", "reverted"):
-        raise UserError(f"{order.spec.id} is {order.phase}; only parked, rejected or reverted orders can be retried")
+    order = find_retryable(state, args["work_order"])
     await emit(
         NewEvent("work_order_ready", {"fresh": True, "by": args.get("by", "a person")}, work_order=order.spec.id)
     )
@@ -93,9 +107,7 @@ async def _retry(state: State, args: dict[str, Any], emit: Emit) -> str:
 
 
 async def _cancel(state: State, args: dict[str, Any], emit: Emit) -> str:
-    order = find_order(state, args["work_order"])
-    if order.phase in ("landed", "healthy", "cancelled"):
-        raise UserError(f"{order.spec.id} is {order.phase} and cannot be cancelled")
+    order = find_cancellable(state, args["work_order"])
     await emit(NewEvent("work_order_cancelled", {"by": args.get("by", "a person")}, work_order=order.spec.id))
     return f"{order.spec.id} is cancelled; what its agents wrote is kept under refs/swarm/keep/"
 

@@ -210,7 +210,7 @@ def _commits_adopted(state: State, _event: Event, f: dict[str, Any]) -> None:
         state.known_main.append(commit)
         state.unproven.append(commit)
     state.landings.append(Landing(f["commit"], f["tree"], "person"))
-    state.published = state.user_main = f["commit"]
+    state.published = f["commit"]
     state.publish_pending = ""
 
 
@@ -225,7 +225,8 @@ def _user_main_settled(state: State, _event: Event, f: dict[str, Any]) -> None:
 
 def _published(state: State, _event: Event, f: dict[str, Any]) -> None:
     state.published, state.publish_pending = f["commit"], ""
-    state.user_main = f["commit"]
+    if state.user_main in state.known_main:  # else the person has committed since, and that is still to be adopted
+        state.user_main = f["commit"]
 
 
 def _publish_pending(state: State, event: Event, f: dict[str, Any]) -> None:

@@ -41,6 +41,7 @@ from engine.lock import InstanceLock
 from engine.log import EngineLog
 from engine.loop import Effect, EndReason, Engine
 from engine.models.event import Event, NewEvent
+from engine.planner import plan
 from engine.ports import Clock
 from engine.snapshot import fold
 
@@ -189,7 +190,6 @@ class Host:
     async def _recover(self, engine: Engine, world: World, epoch: int) -> None:
         """Bring the journal and the world together before anything is planned."""
         site = self.site
-        await world.ports.executor.sweep(f"{site.folders.marker}-")
         tip = await asyncio.to_thread(site.hub.main)
         root = await asyncio.to_thread(site.hub.root_commit)
         branch = site.definitions.working.project.main
@@ -210,9 +210,13 @@ class Host:
             raise UserError(
                 f"the hub's main ({tip.commit[:12]}) is not what the journal says ({engine.state.main[:12]}); something else moved it: put it back, or start with a new --state folder"
             )
-        await runs.recover_runs(world)
         await self._look_at_files(engine)
+        # Gates that are wanted still are adopted; whatever else runs is an earlier engine's and has nobody.
+        wanted = plan(engine.state, engine.settings(), site.clock.now()).actions
+        await world.ports.executor.sweep(f"{site.folders.marker}-", train.begun(world, wanted))
+        await runs.recover_runs(world)
         await self._look_at_main(engine)
+        await self._look_at_disk(engine)
 
     async def _look_at_files(self, engine: Engine) -> None:
         events = await asyncio.to_thread(self.site.definitions.read_settings, engine.state.main)
@@ -226,6 +230,12 @@ class Host:
         tip = await asyncio.to_thread(user_tip, self.site.repository.root, engine.state.branch)
         if tip is not None and tip != engine.state.user_main:
             await engine.emit(NewEvent("user_main_seen", {"commit": tip}))
+
+    async def _look_at_disk(self, engine: Engine) -> None:
+        free = psutil.disk_usage(str(self.site.folders.root)).free
+        low = free < self.site.definitions.current.limits.free_disk
+        if low != engine.state.low_disk:
+            await engine.emit(NewEvent("disk_checked", {"low": low, "free_bytes": free}))
 
     async def _watch_files(self, engine: Engine) -> None:
         async for _ in watch.changes(self.site.repository.root, self.site.repository.common_dir):
@@ -249,13 +259,10 @@ class Host:
 
     async def _heartbeat(self, engine: Engine) -> None:
         """Free space, and gaps in time: a suspended machine makes monotonic silence longer than it should be."""
-        clock, folders = self.site.clock, self.site.folders
+        clock = self.site.clock
         last = clock.now()
         while True:
-            free = psutil.disk_usage(str(folders.root)).free
-            low = free < self.site.definitions.current.limits.free_disk
-            if low != engine.state.low_disk:
-                await engine.emit(NewEvent("disk_checked", {"low": low, "free_bytes": free}))
+            await self._look_at_disk(engine)
             await asyncio.sleep(HEARTBEAT_S)
             gap, last = clock.now() - last, clock.now()
             if gap > SUSPEND_GAP_S:

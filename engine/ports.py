@@ -5,7 +5,7 @@ Everything here is data and shape. `engine.executors`, `engine.sandbox` and the 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -94,9 +94,9 @@ class Executor(Protocol):
         Cancelling the awaiting task kills the whole process tree before this returns."""
         ...
 
-    async def sweep(self, marker: str) -> int:
+    async def sweep(self, marker: str, keep: Collection[Path] = ()) -> int:
         """Kill every process of earlier epochs that carries the marker `SWARM_RUN` with this prefix; how many
-        there were."""
+        there were. keep: folders of runs that are left alone, because they will be adopted."""
         ...
 
 

@@ -147,7 +147,7 @@ class Unbroken:
             return
         try:
             act(self._printer)
-        except (OSError, ValueError):
+        except (OSError, ValueError, SystemExit):  # the last is how rich takes a broken pipe
             self._printer = None
             # What is still buffered would be written at exit, and fail there.
             sys.stdout = Path(os.devnull).open("w", encoding="utf-8")

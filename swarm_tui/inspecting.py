@@ -162,7 +162,7 @@ def send_command(repo: Path | None, state: Path | None, name: str, args: dict[st
 
 def _refused_offline(client: Client, name: str, args: dict[str, str]) -> str:
     """What can be said without an engine: a command that could never be done is not put into the inbox."""
-    from engine.commands import find_approval, find_order
+    from engine.commands import find_approval, find_cancellable, find_retryable
 
     if name in ("stop", "drain"):
         return "no engine runs this repository, so there is nothing to stop"
@@ -172,8 +172,10 @@ def _refused_offline(client: Client, name: str, args: dict[str, str]) -> str:
             waiting = [command for command in client.reader.open_commands() if command.name in ANSWERS]
             if any(command.args.get("id") == approval.id for command in waiting):
                 return f"approval {approval.id} has its answer already; the next engine of this repository takes it"
-        elif name in ("retry", "cancel"):
-            find_order(client.state, args["work_order"])
+        elif name == "retry":
+            find_retryable(client.state, args["work_order"])
+        elif name == "cancel":
+            find_cancellable(client.state, args["work_order"])
     except UserError as error:
         return str(error)
     return ""

@@ -10,7 +10,7 @@ from engine.actions import StartRun
 from engine.effects.operations import ask, execute_granted
 from engine.effects.world import KEEP_WORDS, World
 from engine.errors import SwarmError, UserError
-from engine.git.workspaces import Harvest, Workspace
+from engine.git.workspaces import Harvest, Workspace, Workspaces
 from engine.models.event import NewEvent
 from engine.models.handoffs import Abort, ChangeSummary, HandoffError
 from engine.models.task import GrantedOperation
@@ -26,9 +26,9 @@ async def start_run(world: World, action: StartRun) -> None:
     name = settings.roles.get("implementer", "")
     base = order.resume.base if order.resume else state.main
     fields = {"attempt": order.attempts + 1, "role": "implementer", "agent": name, "base": base}
-    await world.emit(NewEvent("run_started", fields, work_order=action.order, run=action.run))
     workspace: Workspace | None = None
     try:
+        await world.emit(NewEvent("run_started", fields, work_order=action.order, run=action.run))
         over = order.resume.tree if order.resume else None
         workspace = await asyncio.to_thread(world.workspaces.create, action.run, base, over)
         granted = await execute_granted(world, order, workspace, action.run)
@@ -38,14 +38,8 @@ async def start_run(world: World, action: StartRun) -> None:
         raise
     except UserError as error:
         # No attempt would end otherwise until a person has mended it.
-        await _interrupted(world, action, workspace, str(error))
-        await world.emit(
-            NewEvent(
-                "work_order_parked",
-                {"why": str(error), "do": f"mend that, then: swarm retry {action.order}"},
-                work_order=action.order,
-            )
-        )
+        parked = {"why": str(error), "do": f"mend that, then: swarm retry {action.order}"}
+        await _interrupted(world, action, workspace, str(error), parked)
         return
     except Exception as error:
         await _interrupted(
@@ -96,9 +90,13 @@ async def _perform(
 
 
 async def _interrupted(
-    world: World, action: StartRun, workspace: Workspace | None, why: str = "the engine stopped it"
+    world: World,
+    action: StartRun,
+    workspace: Workspace | None,
+    why: str = "the engine stopped it",
+    parked: dict[str, Any] | None = None,
 ) -> None:
-    """Not the agent's doing: the attempt is not counted, the files are kept."""
+    """Not the agent's doing: the attempt is not counted, the files are kept. `parked`: it waits for a person."""
     kept = ""
     if workspace is not None:
         try:
@@ -112,11 +110,13 @@ async def _interrupted(
             "run_finished", _finished("interrupted", False, why, kept, None), work_order=action.order, run=action.run
         ),
         NewEvent("run_interrupted", {"why": why}, work_order=action.order, run=action.run),
+        *([NewEvent("work_order_parked", parked, work_order=action.order)] if parked else []),
     )
 
 
 async def recover_runs(world: World) -> None:
-    """At start: runs that were under way when the engine died. Their files are kept, their orders go back to ready."""
+    """At start: runs that were under way when the engine died. Their files are kept, their orders go back to ready, and
+    workspaces that were not yet removed, or only half made, go."""
     for order in list(world.state().orders.values()):
         if order.phase == "running" and order.run:
             workspace = await asyncio.to_thread(world.workspaces.open, order.run)
@@ -126,6 +126,14 @@ async def recover_runs(world: World) -> None:
             await world.emit(
                 NewEvent("run_interrupted", {"why": "the engine was not running"}, work_order=order.spec.id)
             )
+    await asyncio.to_thread(_tidy, world.workspaces)
+
+
+def _tidy(workspaces: Workspaces) -> None:
+    for run in workspaces.names():
+        if (workspace := workspaces.open(run)) is not None:
+            workspaces.remove(workspace)
+    workspaces.sweep()
 
 
 async def _conclude(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
-from engine.actions import CheckChange, GateChange, GateMain
+from engine.actions import Action, CheckChange, GateChange, GateMain
 from engine.effects.world import World
 from engine.errors import InfrastructureFault, MergeConflict
+from engine.git.names import safe_name
 from engine.models.event import NewEvent
 from engine.models.report import GuardResult
 from engine.models.settings import Gate
@@ -72,7 +75,7 @@ async def gate_change(world: World, action: GateChange) -> None:
     base = state.base_verdict()
     spec = state.orders[change.order].spec if change.order in state.orders else None
     request = GateRequest(
-        key=f"{change.id}@{base_tree[:16]}",
+        key=_change_key(change.id, base_tree, state.policy),
         tree=tree,
         base_tree=base_tree,
         base_commit=action.main,
@@ -95,7 +98,7 @@ async def gate_main(world: World, action: GateMain) -> None:
     """Gate main's own tree: the base that changes are compared with, or what a person put there."""
     state = world.state()
     request = GateRequest(
-        key=f"main@{action.tree[:16]}",
+        key=_main_key(action.tree, state.policy),
         tree=action.tree,
         base_tree=action.tree,
         base_commit=action.commit,
@@ -105,6 +108,24 @@ async def gate_main(world: World, action: GateMain) -> None:
         kind="gates",
     )
     await _run(world, request)
+
+
+def begun(world: World, actions: Iterable[Action]) -> list[Path]:
+    """The folders of gates that an earlier engine began and that these actions ask for again: they are adopted."""
+    state = world.state()
+    keys = [_main_key(action.tree, state.policy) for action in actions if isinstance(action, GateMain)]
+    for action in actions:
+        if isinstance(action, GateChange) and action.main == state.main:
+            keys.append(_change_key(action.change, state.main_tree, state.policy))
+    return [run.parent for key in keys for run in (world.folders.runs / safe_name(key)).glob("*/shim.json")]
+
+
+def _change_key(change: str, base_tree: str, policy: str) -> str:
+    return f"{change}@{base_tree[:16]}.{policy[-8:]}"
+
+
+def _main_key(tree: str, policy: str) -> str:
+    return f"main@{tree[:16]}.{policy[-8:]}"
 
 
 async def _run(world: World, request: GateRequest) -> None:

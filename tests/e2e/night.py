@@ -55,8 +55,8 @@ FLOW = """
 name = "hello"
 start = { run = [PYTHON, "-m", "tiny.program"], ready = { event = "ready" }, within = "20s" }
 steps = [
-    { send = { stdin = "hello" } },
-    { wait = { until = { event = "answer", where = { known = true } }, within = "2s" } },
+    { send = { stdin = "hello\\n" } },
+    { wait = { until = { event = "answer", where = { known = true } }, within = "1s" } },
 ]
 stop = { within = "5s" }
 timeout = "60s"

@@ -153,10 +153,10 @@ def test_a_state_folder_of_a_newer_version_is_left_as_it_is(make_desk: MakeDesk)
     assert desk.until_idle().code == 0
     journal = Path(desk.ask("where")["journal"])
     with sqlite3.connect(journal) as connection:
-        connection.execute("PRAGMA user_version = 999")
+        connection.execute("UPDATE meta SET value = '999' WHERE key = 'schema'")
     connection.close()
     for words in (NIGHT, ("status",), ("events",)):
-        refused(desk, *words, says=("newer version",))
+        refused(desk, *words, says=("newer swarm", "--state"))
 
 
 def test_looking_before_the_first_start_says_what_to_do(make_desk: MakeDesk) -> None:

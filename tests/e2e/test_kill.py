@@ -21,7 +21,15 @@ and outcome, and, while the next start settles it, after the outcome."""
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 
-FORGETFUL = "WORDS = set()\n"
+HELLO_TEST = """\
+import unittest
+from tiny.words import WORDS
+
+
+class HelloTest(unittest.TestCase):
+    def test_hello_is_known(self):
+        self.assertIn("hello", WORDS)
+"""
 
 
 def dies(night: Night, kinds: str, side: str, nth: int = 1) -> bool:
@@ -50,23 +58,30 @@ def test_one_landing_killed_at_each_of_its_boundaries(tmp_path: Path) -> None:
 def test_a_whole_night_killed_at_every_boundary_of_every_move_of_main(tmp_path: Path) -> None:
     """A landing, one that the canary refuses, the restore, its fix, and a person's commits: each move dies four times."""
     night = Night(tmp_path, canary=True)
+    night.until_idle()
     night.order("a", {"tiny/a.py": "A = 1\n"})
-    night.order("b", {"tiny/words.py": FORGETFUL}, {"tiny/words.py": "WORDS = {'hello', 'b'}\n"}, depends_on=["a"])
-    night.order("bug-b-1", {"tests/test_hello.py": "import unittest\nfrom tiny.words import WORDS\n\n\nclass HelloTest(unittest.TestCase):\n    def test_hello(self):\n        self.assertIn('hello', WORDS)\n"}, offered=False)
-    kills, person = 0, ""
+    night.order("b", {"tiny/words.py": "WORDS = set()\n"}, {"tiny/words.py": "WORDS = {'hello', 'b'}\n"}, depends_on=["a"])
+    night.order("bug-b-1", {"tests/test_hello.py": HELLO_TEST}, offered=False)
+    kills = kill_until_idle(night, 0)
+    person = night.person_commits({"README.md": "Tiny.\n"}, "A word about it")
+    kills = kill_until_idle(night, kills)
+    assert night.until_idle() == "idle"
+    assert night.phases() == {"a": "healthy", "b": "healthy", "bug-b-1": "healthy"}
+    told = {kind: len(night.events(kind)) for kind in ENGINE_MOVES}
+    assert told["main_restored"] == told["commits_adopted"] == 1
+    assert kills == 4 * sum(told.values())
+    assert len(night.events("intent_abandoned")) == sum(told.values())
+    assert person in night.git("rev-list", "main").splitlines()
+    assert night.main_files()["tiny/words.py"] == "WORDS = {'hello', 'b'}\n"
+    night.assert_sound()
+
+
+def kill_until_idle(night: Night, kills: int) -> int:
+    """Start and kill, one boundary further each time; how many kills there were, those before included."""
     while dies(night, *BOUNDARIES[kills % len(BOUNDARIES)]):
         kills += 1
         assert kills < 60, night.phases()
-        if not person and len(night.events("change_landed")) == 1:
-            person = night.person_commits({"README.md": "Tiny.\n"}, "A word about it")
-    assert {kind: len(night.events(kind)) for kind in ENGINE_MOVES}["main_restored"] == 1
-    assert night.until_idle() == "idle"
-    assert night.phases() == {"a": "healthy", "b": "healthy", "bug-b-1": "healthy"}
-    assert person in night.git("rev-list", "main").splitlines()
-    assert kills >= 4 * 4
-    assert night.events("intent_abandoned")
-    assert night.main_files()["tiny/words.py"] == "WORDS = {'hello', 'b'}\n"
-    night.assert_sound()
+    return kills
 
 
 WAITING = """\

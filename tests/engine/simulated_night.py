@@ -35,6 +35,8 @@ from engine.planner import plan
 from engine.snapshot import dump_state
 from engine.state import State
 
+PURITY_EVERY = 7
+"""Copying a state takes longer than planning it."""
 FLOW = Flow.model_validate({"name": "smoke", "start": {"run": ["x"]}})
 
 
@@ -70,7 +72,11 @@ class SimulatedNight:
     commits: dict[str, frozenset[str]] = field(default_factory=dict)
     report_of: dict[str, tuple[str, str]] = field(default_factory=dict)
     epoch: int = 0
-    person: str = ""
+    steps: int = 0
+    people: dict[str, str] = field(default_factory=dict)
+    """A person's commits: each and the commit that it was made on."""
+    checkout: str = "c0"
+    """Where the user's own main points."""
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
@@ -169,11 +175,14 @@ class SimulatedNight:
         if self.random.random() < self.odds.crash:
             self.pending.clear()
             self.start_engine()
-        before = dump_state(self.state)
+        if len(self.people) < 3 and self.random.random() < self.odds.person_commits:
+            self.person_commits()
         made = plan(self.state, self.settings, self.now)
-        again = plan(copy.deepcopy(self.state), self.settings, self.now)
-        if made != again or dump_state(self.state) != before:
-            self.violations.append("plan is not pure")
+        self.steps += 1
+        if self.steps % PURITY_EVERY == 0:
+            before = dump_state(self.state)
+            if made != plan(copy.deepcopy(self.state), self.settings, self.now) or dump_state(self.state) != before:
+                self.violations.append("plan is not pure")
         records = [action for action in made.actions if isinstance(action, Record)]
         if records:
             self.emit(*(NewEvent(r.kind, r.fields, r.work_order) for r in records))
@@ -320,7 +329,7 @@ class SimulatedNight:
     def _GateChange(self, a: GateChange) -> None:  # noqa: N802
         change = self.state.changes[a.change]
         base = self.commits[a.main]
-        self._report("land", base | self.commits[change.head], base, change.id, change.order)
+        self._report("land", base | self.brings(change.head), base, change.id, change.order)
 
     def _GateMain(self, a: GateMain) -> None:  # noqa: N802
         tree = self.commits[a.commit]
@@ -328,7 +337,7 @@ class SimulatedNight:
 
     def _Land(self, a: Land) -> None:  # noqa: N802
         change = self.state.changes[a.change]
-        tree = self.commits[self.state.main] | self.commits[change.head]
+        tree = self.commits[self.state.main] | self.brings(change.head)
         if self.report_of[a.report] != (self.tree_id(tree), "green"):
             self.emit(
                 NewEvent("effect_failed", {"effect": a.effect, "error": "the report does not fit", "traceback": ""})
@@ -381,11 +390,49 @@ class SimulatedNight:
             )
         )
 
+    def person_commits(self) -> None:
+        commit = f"p{len(self.people)}"
+        self.commits[commit] = self.commits[self.checkout] | {commit}
+        self.people[commit] = self.checkout
+        self.checkout = commit
+        self.emit(NewEvent("user_main_seen", {"commit": commit}))
+
+    def own_line(self, commit: str) -> list[str]:
+        """This commit of a person's and those of people that it was made on, newest first."""
+        line: list[str] = []
+        while commit in self.people:
+            line.append(commit)
+            commit = self.people[commit]
+        return line
+
+    def brings(self, head: str) -> frozenset[str]:
+        """What a merge of this head adds: not what it merely was made on."""
+        return frozenset(self.own_line(head)) if head in self.people else self.commits[head]
+
     def _Adopt(self, a: Adopt) -> None:  # noqa: N802
-        self.emit(NewEvent("user_main_settled", {"commit": a.commit}))
+        on = a.commit
+        while on in self.people and on != self.state.main:
+            on = self.people[on]
+        if on == self.state.main:
+            tree = self.tree_id(self.commits[a.commit])
+            fields = {"commit": a.commit, "tree": tree, "old": on, "commits": [a.commit], "effect_id": a.key}
+            self.emit(NewEvent("commits_adopted", fields))
+            return
+        fields = {"change": f"person/{a.commit}", "base": on, "head": a.commit, "tree": "x", "paths": [], "agent": ""}
+        self.emit(NewEvent("change_proposed", {**fields, "summary": "", "person": True}))
 
     def _Publish(self, a: Publish) -> None:  # noqa: N802
+        if self.checkout in self.people and self.checkout not in self.contained():
+            self.emit(NewEvent("publish_pending", {"commit": a.commit, "reason": "the person has commits of his own"}))
+            return
+        self.checkout = a.commit
         self.emit(NewEvent("published", {"commit": a.commit, "to": "local"}))
+
+    def contained(self) -> set[str]:
+        """The person's commits that are in main's history."""
+        landed = {change.head for change in self.state.changes.values() if change.person and change.commit}
+        tips = landed | {commit for commit in self.people if commit in self.state.known_main}
+        return {commit for tip in tips for commit in self.own_line(tip)}
 
     def _RunCanary(self, a: RunCanary) -> None:  # noqa: N802
         verdict = "FAIL" if self.canary_is_red(self.commits[a.commit]) else "PASS"

@@ -134,6 +134,9 @@ def test_any_night_settles_keeps_its_invariants_and_plans_purely(slots: int, see
     assert night.violations == []
     assert set(phases(night).values()) <= {"healthy", "landed", "parked", "draft", "ready", "queued", "reverted"}
     assert len(night.started) == len(set(night.started))
+    heads = [change.head for change in night.state.changes.values() if change.person and not change.commit]
+    waiting = {commit for head in heads for commit in night.own_line(head)}
+    assert night.people.keys() <= night.contained() | waiting, "a person's commit was lost"
 
 
 @given(seed=st.integers(0, 10_000))

@@ -1,0 +1,1 @@
+"""The figures of docs/benchmarks.md, measured anew: `python -m benchmarks [NAME…] [--json]`. Printed, never asserted."""

@@ -1,0 +1,61 @@
+"""All figures, or some by name, in one table at the end.
+
+    python -m benchmarks [NAME…] [--json] [--tiny] [--dir FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks import idle, journal, landing, start, status
+from benchmarks.figure import Figure, Scale, tiny
+from benchmarks.table import as_json, as_text
+
+BENCHMARKS: dict[str, Callable[[Scale], list[Figure]]] = {
+    "landing": landing.measure,
+    "journal": journal.measure,
+    "start": start.measure,
+    "idle": idle.measure,
+    "status": status.measure,
+}
+
+
+def load() -> str:
+    """How busy the machine was: figures from a busy one are too large."""
+    if sys.platform == "win32":
+        return f"{os.cpu_count()} processors"
+    return f"{os.cpu_count()} processors, load average {os.getloadavg()[0]:.1f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="The figures of docs/benchmarks.md.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHMARKS)} (default: all)")
+    parser.add_argument("--json", action="store_true", help="for scripts")
+    parser.add_argument("--tiny", action="store_true", help="just see that everything runs; the figures mean nothing")
+    parser.add_argument("--dir", type=Path, default=None, help="a folder on the disk to measure (default: temporary)")
+    options = parser.parse_args()
+    if unknown := [name for name in options.names if name not in BENCHMARKS]:
+        parser.error(f"there is no benchmark {unknown[0]}: choose from {', '.join(BENCHMARKS)}")
+    figures: list[Figure] = []
+    before = load()
+    with tempfile.TemporaryDirectory(prefix="swarm-bench-", dir=options.dir) as made:
+        folder = Path(made).resolve()
+        for name in options.names or BENCHMARKS:
+            print(f"measuring {name} …", file=sys.stderr, flush=True)
+            (folder / name).mkdir()
+            scale = tiny(folder / name) if options.tiny else Scale(folder / name)
+            figures += BENCHMARKS[name](scale)
+    if options.json:
+        print(json.dumps({"before": before, "after": load(), "figures": as_json(figures)}, indent=2))
+    else:
+        print(f"{as_text(figures)}\n\nbefore: {before}; after: {load()}")
+
+
+if __name__ == "__main__":
+    main()
