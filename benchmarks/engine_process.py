@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.client import Client
-from engine.errors import SwarmError
+from engine.errors import SwarmError, UserError
 from engine.folders import StateFolder
 from swarm_tui.demo.build import build_demo
 
 PATIENCE_S = 120.0
 PYTHON = sys.executable
-SWARM = (PYTHON, "-m", "swarm_tui.cli")
+SWARM = str(Path(PYTHON).with_name("swarm"))
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def git(folder: Path, *arguments: str) -> str:
 @contextmanager
 def running(bench: Bench, *more: str) -> Iterator[subprocess.Popen[bytes]]:
     """An engine that has started; stopped at the end, at once."""
-    words = [*SWARM, *bench.options, "--no-ui", "--json", *more]
+    words = [SWARM, *bench.options, "--no-ui", "--json", *more]
     process = subprocess.Popen(words, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
         yield process
@@ -73,9 +73,8 @@ def running(bench: Bench, *more: str) -> Iterator[subprocess.Popen[bytes]]:
 def wait_until_settled(bench: Bench, process: subprocess.Popen[bytes], quiet_s: float = 1.0) -> None:
     """Until main is judged good and nothing new was journalled for `quiet_s`."""
     end = time.monotonic() + PATIENCE_S
-    while not bench.folders.journal.is_file():
+    while (client := _client(bench)) is None:
         _still(process, end)
-    client = Client.attach(bench.folders)
     try:
         last = time.monotonic()
         while not (client.state.last_good and time.monotonic() - last >= quiet_s):
@@ -86,9 +85,17 @@ def wait_until_settled(bench: Bench, process: subprocess.Popen[bytes], quiet_s: 
         client.close()
 
 
+def _client(bench: Bench) -> Client | None:
+    """None while the journal is not there yet, or has no tables."""
+    try:
+        return Client.attach(bench.folders)
+    except UserError:
+        return None
+
+
 def run_until_idle(bench: Bench) -> None:
     """One engine from its start until nothing is left to do. Parked work is no failure here."""
-    words = [*SWARM, *bench.options, "--no-ui", "--json", "--until", "idle"]
+    words = [SWARM, *bench.options, "--no-ui", "--json", "--until", "idle"]
     done = subprocess.run(words, env=environment(), capture_output=True, encoding="utf-8", timeout=600, check=False)
     if done.returncode not in (0, 4):
         raise SwarmError(f"the engine ended with {done.returncode}: {done.stderr.strip()[-500:]}")

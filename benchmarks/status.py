@@ -13,7 +13,7 @@ def measure(scale: Scale) -> list[Figure]:
     bench = tinykit(scale.folder)
     run_until_idle(bench)
     commands = [
-        [*SWARM, "status", *bench.options],
+        [SWARM, "status", *bench.options],
         [PYTHON, "-c", "pass"],
         [PYTHON, "-c", "import typer, pydantic"],
     ]

@@ -276,8 +276,10 @@ def _landing_frozen(state: State, _event: Event, f: dict[str, Any]) -> None:
     state.frozen, state.frozen_kind = f["reason"], f["why"]
 
 
-def _landing_thawed(state: State, _event: Event, _f: dict[str, Any]) -> None:
+def _landing_thawed(state: State, _event: Event, f: dict[str, Any]) -> None:
     state.frozen = state.frozen_kind = ""
+    if judged := state.canaries.get(f.get("commit", "")):
+        judged.waived = True
 
 
 def _main_restored(state: State, event: Event, f: dict[str, Any]) -> None:

@@ -110,7 +110,7 @@ class CanaryRun:
 
 @dataclass
 class Canaried:
-    """Canary runs on one commit, and the judgement once there is one."""
+    """Canary runs on one commit, and the judgement once there is one. `waived`: a person lets it be red."""
 
     runs: list[CanaryRun] = field(default_factory=list[CanaryRun])
     controls: list[CanaryRun] = field(default_factory=list[CanaryRun])
@@ -118,6 +118,7 @@ class Canaried:
     reason: str = ""
     flow: str = ""
     flaky: bool = False
+    waived: bool = False
 
 
 @dataclass

@@ -97,7 +97,8 @@ async def _interrupted(
     parked: dict[str, Any] | None = None,
 ) -> None:
     """Not the agent's doing: the attempt is not counted, the files are kept. `parked`: it waits for a person."""
-    kept = ""
+    # Without a workspace: an engine may have died between keeping its files and saying so.
+    kept = await asyncio.to_thread(world.hub.kept, action.run) or ""
     if workspace is not None:
         try:
             kept = (await asyncio.to_thread(world.workspaces.harvest, workspace)).commit

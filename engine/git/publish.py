@@ -65,15 +65,16 @@ def publish(hub: Hub, user_repo: Path, branch: str) -> Published | Pending:
     new = hub.main().commit
     name = sanitise_line(check_branch(branch))
     git = UserGit(user_repo)
-    if user_tip(user_repo, branch) is None:
+    old, arrived = _refs(git, branch)
+    if old is None:
         return _pending(f"The branch {name} is gone from {user_repo}: make it again with `git branch {name} {new}`.")
     places = _worktrees(git)
     holders = [place for place in places if place.branch == branch]
     if found := _in_the_way(git, places, holders, name):
         return _pending(found)
-    if holders:
-        _repair(UserGit(holders[0].path), branch)
-    old = user_tip(user_repo, branch)
+    if holders and arrived not in (None, old):
+        _repair(UserGit(holders[0].path), branch, old, arrived)
+        old = user_tip(user_repo, branch) or old
     if old == new:
         return Published(new)
     dirt = _dirt(UserGit(holders[0].path)) if holders else None
@@ -83,14 +84,18 @@ def publish(hub: Hub, user_repo: Path, branch: str) -> Published | Pending:
             "and the swarm's commits arrive."
         )
     _fetch(git, hub)
-    if old is None or not _is_ancestor(git, old, new):
+    # A merge looks itself whether it is a fast-forward: asked afterwards only, for the reason.
+    forward = bool(holders) or _is_ancestor(git, old, new)
+    failed = None
+    if forward:
+        failed = _fast_forward(UserGit(holders[0].path)) if holders else _move_ref(git, branch, new, old)
+        if user_tip(user_repo, branch) == new:
+            return Published(new)
+    if not forward or not _is_ancestor(git, old, new):
         return _pending(
             f"{name} has commits that the swarm's main does not have yet: leave them there, "
             "the swarm takes them in and publishes both."
         )
-    failed = _fast_forward(UserGit(holders[0].path)) if holders else _move_ref(git, branch, new, old)
-    if user_tip(user_repo, branch) == new:
-        return Published(new)
     return _pending(
         failed or f"{name} moved while it was being published: nothing to do, the next attempt looks again."
     )
@@ -138,16 +143,20 @@ def _claims(git_dir: Path, branch: str) -> str | None:
     return None
 
 
-def _repair(git: UserGit, branch: str) -> None:
+def _refs(git: UserGit, branch: str) -> tuple[str | None, str | None]:
+    """The commits of the user's branch and of what last arrived for it, by one call of git."""
+    ours = f"refs/heads/{branch}"
+    listed = git.run("for-each-ref", "--format=%(objectname) %(refname)", ours, PUBLISHED_REF)
+    found = dict(reversed(line.split(" ", 1)) for line in listed.line.splitlines())
+    return found.get(ours), found.get(PUBLISHED_REF)
+
+
+def _repair(git: UserGit, branch: str, old: str, new: str) -> None:
     """A crash after git wrote index and files and before it moved the ref: what is checked out is the new tree already.
 
-    Seen by: index = tree of what was being published, files = index, HEAD = an ancestor of it. Then only the ref moves.
+    Seen by: index = tree of `new`, which was being published, files = index, HEAD = an ancestor of it. Then only the
+    ref moves.
     """
-    published = git.run("rev-parse", "--verify", "--quiet", f"{PUBLISHED_REF}^{{commit}}", ok=(0, 1))
-    old = user_tip(git.folder, branch)
-    if published.returncode != 0 or old is None or published.line == old:
-        return
-    new = published.line
     staged = git.run("diff-index", "--cached", "--quiet", "--ignore-submodules=all", new, "--", ok=(0, 1))
     if staged.returncode != 0 or not _is_ancestor(git, old, new):
         return
@@ -216,6 +225,8 @@ def _is_ancestor(git: UserGit, old: str, new: str) -> bool:
 
 
 def _git_dir(git: UserGit) -> Path:
+    if (plain := git.folder / ".git").is_dir():
+        return plain
     return Path(decode_path(git.run("rev-parse", "--absolute-git-dir").stdout.rstrip(b"\r\n")))
 
 

@@ -263,6 +263,13 @@ class LandingFrozen(EventFields):
     why: Literal["canary", "gates"]
 
 
+class LandingThawed(EventFields):
+    """`commit`: the red one that a person lets stay, if that is why."""
+
+    reason: str
+    commit: str = ""
+
+
 class MainRestored(EventFields):
     """`to`: last good, whose tree main has again; `from` is what main was; `red` the commit with the red canary."""
 
@@ -399,7 +406,7 @@ EVENTS: dict[str, type[EventFields]] = {
     "canary_finished": CanaryFinished,
     "canary_judged": CanaryJudged,
     "landing_frozen": LandingFrozen,
-    "landing_thawed": Reason,
+    "landing_thawed": LandingThawed,
     "main_restored": MainRestored,
     "culprit_found": CulpritFound,
     "culprit_unresolved": CulpritUnresolved,

@@ -1,7 +1,7 @@
 """`plan(state, settings, now)`: all that should be running now, and when to look again.
 
 Pure: it reads no clock, disk or network. Level-triggered: called after every event, also after a crash, it comes to the
-same answer. It only decides what runs; a change lands only on a green report of exactly main's tip with the change merged.
+same answer. It only decides what runs; a change lands only on a green report of exactly main's tip with the change.
 """
 
 from __future__ import annotations

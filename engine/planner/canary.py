@@ -77,7 +77,7 @@ def _red_landing(wishes: Wishes) -> str | None:
     """The first landing since last good whose canary was judged FAIL, while it is still on main."""
     for landing in wishes.state.landings:
         judged = wishes.state.canaries.get(landing.commit)
-        if judged is not None and judged.verdict == "FAIL":
+        if judged is not None and judged.verdict == "FAIL" and not judged.waived:
             return landing.commit
     return None
 
@@ -108,35 +108,42 @@ def regressions(wishes: Wishes) -> None:
 
 
 def _restore(wishes: Wishes, red: str) -> None:
+    """Put main back to last good; a person is asked first where he could mind, and where nothing is good yet."""
     state = wishes.state
     if not state.last_good:
-        return _ask_restore(wishes, red, "no commit has passed the canary yet, so there is nothing to go back to")
-    if not canary_policy.may_restore(state.restores_at, wishes.now):
-        if not _approved_restore(wishes, red, "main was restored 4 times within a day"):
-            return None
-    elif any(landing.kind == "person" for landing in state.landings) and not _approved_restore(
-        wishes, red, "a person's commits have come since last good, and restoring would take them off main"
-    ):
-        return None
+        why = "no commit has passed the canary yet, so there is nothing to go back to"
+        if _answer(wishes, red, f"go on landing although main is red at {red[:12]}", why) == "approved":
+            wishes.record("landing_thawed", "", red, reason="a person lets landing go on", commit=red)
+        return
+    if why := _why_ask(wishes):
+        answer = _answer(wishes, red, f"put main back to {state.last_good[:12]}: it is red at {red[:12]}", why)
+        if answer == "denied":
+            wishes.record("landing_thawed", "", red, reason="a person leaves main as it is", commit=red)
+        if answer != "approved":
+            return
     effect = f"restore:{state.last_good[:16]}:{state.main[:16]}"
     wishes.attempt(effect, lambda key: Restore(key, effect, state.last_good, red))
-    return None
 
 
-def _ask_restore(wishes: Wishes, red: str, why: str) -> None:
-    ident = approval_id("restore", red, wishes.state.main)
-    if ident not in wishes.state.approvals:
-        operation = {
-            "argv": ["restore", wishes.state.last_good or "nothing", "from", wishes.state.main],
-            "tree": wishes.state.last_good_tree,
-        }
-        wishes.ask(ident, "restore", f"main is red at {red[:12]}", why, "", operation, red)
+def _why_ask(wishes: Wishes) -> str:
+    state = wishes.state
+    if not canary_policy.may_restore(state.restores_at, wishes.now):
+        return "main was restored too often within a day"
+    if any(landing.kind == "person" for landing in state.landings):
+        return "a person's commits have come since last good, and this takes them off main (they stay in its history)"
+    return ""
 
 
-def _approved_restore(wishes: Wishes, red: str, why: str) -> bool:
-    _ask_restore(wishes, red, why)
-    approval = wishes.state.approvals.get(approval_id("restore", red, wishes.state.main))
-    return approval is not None and approval.status == "approved"
+def _answer(wishes: Wishes, red: str, title: str, why: str) -> str:
+    """The answer to a question about this red main, which is asked again when nobody answered in time."""
+    state = wishes.state
+    asked = [a for a in state.approvals.values() if a.danger == "restore" and a.subject == red]
+    current = [a for a in asked if a.operation["from"] == state.main and a.status != "expired"]
+    if current:
+        return current[-1].status
+    operation = {"to": state.last_good, "from": state.main, "tree": state.last_good_tree}
+    wishes.ask(approval_id("restore", red, state.main, str(len(asked))), "restore", title, why, "", operation, red)
+    return "pending"
 
 
 def _find_culprit(wishes: Wishes, regression: Regression) -> None:

@@ -69,18 +69,17 @@ def _closing(chapters: list[Chapter], status: Status, kept: Path | None, seconds
         if chapter.evidence:
             text.append(f"      {chapter.evidence}\n", style="dim")
     healthy = status.work_orders.get("healthy", 0)
-    text.append(
-        f"\n{healthy} orders healthy, {status.rejected} were rejected on the way, {status.reverted} reverted and healed, "
-    )
+    text.append(f"\n{healthy} orders healthy, {status.rejected} rejected on the way, ")
+    text.append(f"{status.reverted} reverted and healed, ")
     text.append(f"{status.parked} parked for a person; main is {status.health}; {seconds:.0f} s.\n")
-    if kept is None:
-        text.append(
-            "It ran in a temporary folder, which is deleted now; `swarm demo --dir DIR` leaves everything for looking around.\n",
-            style="dim",
-        )
-    else:
-        text.append(
-            f"Look around: cd {kept / 'repo'}; git log; swarm status --state {kept / 'state'}; swarm verify main~3..main --state {kept / 'state'}\n",
-            style="dim",
-        )
+    text.append(_where_to_look(status, kept), style="dim")
     return text
+
+
+def _where_to_look(status: Status, kept: Path | None) -> str:
+    if kept is None:
+        return "It ran in a temporary folder, which is gone; `swarm demo --dir DIR` leaves everything to look at.\n"
+    place = f"--repo {kept / 'repo'} --state {kept / 'state'}"
+    lines = [f"git -C {kept / 'repo'} log", f"swarm status {place}", f"swarm verify main~3..main {place}"]
+    lines += [f"swarm approve {approval.id} {place}" for approval in status.approvals[:1]]
+    return "Look around:\n" + "".join(f"  {line}\n" for line in lines)

@@ -1,4 +1,4 @@
-"""An engine that is killed by itself at a boundary of its journal. The engine is the real one; only its journal is mortal.
+"""An engine that kills itself at a boundary of its journal. All of it is the real one; only the journal is mortal.
 
     python -m tests.e2e.engine_that_dies --repo R --state S --kinds intent --nth 1 --side before
 

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.folders import StateFolder
-from engine.git.hub import IDENTITY_MAIL
-from engine.git.hub import CommitInfo, Hub
+from engine.git.hub import IDENTITY_MAIL, CommitInfo, Hub
 from engine.journal import JournalReader
 from engine.lifecycle import PHASES
 from engine.lock import InstanceLock
@@ -311,5 +310,3 @@ def _quoted(value: Any) -> str:
 
 def _field(event: Event, name: str) -> Any:
     return event.work_order if name == "work_order" else event.fields.get(name)
-
-

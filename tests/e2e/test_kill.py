@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
+from engine.errors import UserError
+from engine.journal import JournalReader
 from engine.process import tree
-from tests.e2e.night import ENGINE_MOVES, Night
+from tests.e2e.night import ENGINE_MOVES, PROGRAM, Night
 
-BOUNDARIES = (("intent", "before"), ("intent", "after"), (",".join(ENGINE_MOVES), "before"), (",".join(ENGINE_MOVES), "after"))
+BOUNDARIES = (
+    ("intent", "before"),
+    ("intent", "after"),
+    (",".join(ENGINE_MOVES), "before"),
+    (",".join(ENGINE_MOVES), "after"),
+)
 """In this order each start gets exactly one boundary further: before the intent, between intent and ref, between ref
 and outcome, and, while the next start settles it, after the outcome."""
 
@@ -56,11 +65,13 @@ def test_one_landing_killed_at_each_of_its_boundaries(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_whole_night_killed_at_every_boundary_of_every_move_of_main(tmp_path: Path) -> None:
-    """A landing, one that the canary refuses, the restore, its fix, and a person's commits: each move dies four times."""
+    """A landing, one that the canary refuses, the restore, its fix, a person's commits: each move dies four times."""
     night = Night(tmp_path, canary=True)
     night.until_idle()
     night.order("a", {"tiny/a.py": "A = 1\n"})
-    night.order("b", {"tiny/words.py": "WORDS = set()\n"}, {"tiny/words.py": "WORDS = {'hello', 'b'}\n"}, depends_on=["a"])
+    night.order(
+        "b", {"tiny/words.py": "WORDS = set()\n"}, {"tiny/words.py": "WORDS = {'hello', 'b'}\n"}, depends_on=["a"]
+    )
     night.order("bug-b-1", {"tests/test_hello.py": HELLO_TEST}, offered=False)
     kills = kill_until_idle(night, 0)
     person = night.person_commits({"README.md": "Tiny.\n"}, "A word about it")
@@ -72,7 +83,7 @@ def test_a_whole_night_killed_at_every_boundary_of_every_move_of_main(tmp_path: 
     assert kills == 4 * sum(told.values())
     assert len(night.events("intent_abandoned")) == sum(told.values())
     assert person in night.git("rev-list", "main").splitlines()
-    assert night.main_files()["tiny/words.py"] == "WORDS = {'hello', 'b'}\n"
+    assert night.main_files()["tiny/words.py"] == mended
     night.assert_sound()
 
 
@@ -84,29 +95,204 @@ def kill_until_idle(night: Night, kills: int) -> int:
     return kills
 
 
+@pytest.mark.parametrize("kind", ["run_started", "run_finished", "change_proposed", "change_queued", "report_signed"])
+def test_a_run_killed_at_its_own_boundaries_leaves_nothing_behind(tmp_path: Path, kind: str) -> None:
+    night = Night(tmp_path)
+    night.until_idle()
+    night.order("a", {"tiny/a.py": "A = 1\n"})
+    assert dies(night, kind, "before") or kind == "run_finished"
+    assert dies(night, kind, "after")
+    half_made = night.folders.workspaces / "files" / "a.9" / "tiny"
+    half_made.mkdir(parents=True)
+    night.until_idle()
+    assert night.phases() == {"a": "healthy"}
+    assert len(night.landed()) == 1
+    night.assert_sound()
+
+
 WAITING = """\
-import os, pathlib, time, unittest
+import pathlib, time, unittest
 
 
-class T(unittest.TestCase):
+class {name}(unittest.TestCase):
     def test_waits(self):
-        with open({pids!r}, "a") as file:
+        with open("begun-{name}", "a") as file:
             file.write("x\\n")
-        while not pathlib.Path({go!r}).exists():
+        while not pathlib.Path("go").exists():
             time.sleep(0.01)
 """
+"""A test that says in the slot's tree that it has begun, a line each time, and waits there for a file `go`."""
 
 
-def waiting_test(night: Night) -> tuple[str, Path, Path]:
-    """A test that says that it has begun (a line each time) and then waits for a word: its source, and both files.
-
-    They lie in the interpreter's view of a gate: below the slot's cache, which nobody sweeps.
-    """
-    begun, go = night.scratch / "begun", night.scratch / "go"
-    return WAITING.format(pids=str(begun), go=str(go)), begun, go
+def begun(night: Night, name: str) -> Path | None:
+    """The slot's tree in which this waiting test runs."""
+    return next((path.parent for path in night.folders.slots.glob(f"*/tree/begun-{name}")), None)
 
 
-def gates(night: Night) -> dict[int, str]:
-    """Pid -> marker of every living process of a gate's run."""
-    found = {process.pid: tree.marker_of(process) for process in tree.find_marked(f"{night.folders.marker}-")}
-    return {pid: marker for pid, marker in found.items() if "unit-" in marker}
+def gates_of(night: Night, epoch: int) -> list[int]:
+    """Pids of what runs for the gates that the engine of this epoch began."""
+    marker = f"{night.folders.marker}-{epoch}/"
+    return [process.pid for process in tree.find_marked(marker) if "unit-" in tree.marker_of(process)]
+
+
+def kill(night: Night, engine: subprocess.Popen[bytes]) -> None:
+    """The whole engine process, and nothing of its group."""
+    assert engine.poll() is None, night.said()
+    engine.kill()
+    engine.wait()
+
+
+def test_a_gate_that_outlives_its_engine_is_adopted_and_runs_once(tmp_path: Path) -> None:
+    night = Night(tmp_path)
+    night.until_idle()
+    night.order("a", {"tests/test_a.py": WAITING.format(name="A")})
+    engine = night.start()
+    night.wait_for(lambda: begun(night, "A") is not None, "the gate")
+    kill(night, engine)
+    assert gates_of(night, 2)
+    engine = night.start()
+    night.wait_for(lambda: len(night.events("gate_started", change=_change(night))) == 2, "the gate, asked for again")
+    slot = begun(night, "A")
+    assert slot is not None
+    assert gates_of(night, 2)
+    assert gates_of(night, 3) == []
+    assert (slot / "begun-A").read_text(encoding="utf-8") == "x\n"
+    (slot / "go").touch()
+    assert engine.wait(60) == 0, night.said()
+    assert night.phases() == {"a": "healthy"}
+    assert [event.fields["result"] for event in night.events("gate_finished", change=_change(night))] == ["green"]
+    night.assert_sound()
+
+
+def _change(night: Night) -> str:
+    return night.events("change_proposed")[0].fields["change"]
+
+
+def test_a_gate_that_nobody_wants_any_more_is_swept(tmp_path: Path) -> None:
+    """Main moves under it: its engine died between moving the ref and saying so."""
+    night = Night(tmp_path)
+    night.until_idle()
+    night.order("a", {"tests/test_a.py": WAITING.format(name="A")}, priority=1)
+    night.order("b", {"tests/test_b.py": WAITING.format(name="B")}, priority=2)
+    engine = night.start("tests.e2e.engine_that_dies", "--kinds", "change_landed", "--side", "before")
+    night.wait_for(lambda: begun(night, "A") is not None and begun(night, "B") is not None, "both gates")
+    assert len(gates_of(night, 2)) >= 2
+    slot = begun(night, "A")
+    assert slot is not None
+    (slot / "go").touch()
+    assert engine.wait(60) == -signal.SIGKILL, night.said()
+    assert gates_of(night, 2), "the other gate has outlived its engine"
+    engine = night.start()
+    night.wait_for(lambda: bool(gates_of(night, 3)), "the other gate, on the new main")
+    assert gates_of(night, 2) == []
+
+    def all_may_go() -> bool:
+        for slot in night.folders.slots.glob("gate-*/tree"):
+            (slot / "go").touch()
+        return engine.poll() is not None
+
+    night.wait_for(all_may_go, "the end of the night")
+    assert night.phases() == {"a": "healthy", "b": "healthy"}
+    night.assert_sound()
+
+
+LINGERING = """\
+import json, pathlib, time
+
+once = pathlib.Path(ONCE)
+if not once.exists():
+    once.touch()
+    print(json.dumps({"kind": "ready"}), flush=True)
+    time.sleep(300)
+"""
+"""The first time it does not end by itself, whatever happens to its pipes."""
+
+
+def test_the_canary_of_a_killed_engine_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a sandbox, which would have taken the program along."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    git = shutil.which("git")
+    assert git is not None
+    (programs / "git").symlink_to(git)
+    night = Night(tmp_path / "night", canary=True)
+    lingering = LINGERING.replace("ONCE", repr(str(tmp_path / "once")))
+    night.person_commits({"tiny/program.py": lingering + PROGRAM}, "It lingers")
+
+    def canaries() -> list[psutil.Process]:
+        marked = tree.find_marked(f"{night.folders.marker}-1/canary")
+        return [process for process in marked if "tiny.program" in process.cmdline()]
+
+    with monkeypatch.context() as without_sandbox:
+        without_sandbox.setenv("PATH", str(programs))
+        engine = night.start()
+        night.wait_for(lambda: bool(canaries()) and (tmp_path / "once").exists(), "the canary's program")
+        kill(night, engine)
+        assert canaries(), "it has outlived its engine"
+        assert night.start().wait(60) == 0, night.said()
+    assert canaries() == []
+    assert night.folded().last_good == night.git("rev-parse", "main")
+    night.assert_sound()
+
+
+FINAL = {"drop-legacy": "parked"}
+"""The demo's orders that do not end healthy."""
+EVENTS = 280
+"""Fewer than the demo's night has: all kills fall into it."""
+
+
+def demo_night_killed(folder: Path, kills: int, seed: int) -> None:
+    """Play the demo, kill its engine at `kills` moments spread over the night, and start it again each time."""
+    chance = random.Random(seed)
+    told = DemoNight(folder)
+    for _ in range(kills):
+        engine = told.start()
+        told.wait_for(told.after(chance.randrange(1, 2 * EVENTS // kills), engine), "a bit of the night")
+        time.sleep(chance.uniform(0, 0.05))
+        if engine.poll() is not None:
+            break
+        kill(told, engine)
+        told.killed += 1
+    engine = told.start()
+    engine.wait(180)
+    assert told.killed == kills, f"the night ended after {told.killed} kills: {told.said()}"
+    phases = told.phases()
+    assert {ident: phase for ident, phase in phases.items() if phase != "healthy"} == FINAL, told.said()
+    assert len(phases) == 13
+    told.assert_sound()
+
+
+class DemoNight(Night):
+    """The demo's night in `folder`, played by the command that people use."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.repo, self.state = folder, folder / "repo", folder / "state"
+        self.scratch = folder / "scratch"
+        self.scratch.mkdir(parents=True)
+        self.killed = 0
+
+    def start(self, *program: str) -> subprocess.Popen[bytes]:
+        del program
+        return self.started("swarm_tui.cli", "demo", "--dir", str(self.folder), "--json")
+
+    def after(self, events: int, engine: subprocess.Popen[bytes]) -> Callable[[], bool]:
+        """Whether so many more events have come, or the engine has ended."""
+        until = self.last_seq() + events
+        return lambda: self.last_seq() >= until or engine.poll() is not None
+
+    def last_seq(self) -> int:
+        try:
+            with JournalReader(self.folders.journal) as reader:
+                return reader.last_seq()
+        except UserError:  # none yet, or one that is just being made
+            return 0
+
+
+def test_a_demo_night_goes_on_after_three_kills(tmp_path: Path) -> None:
+    demo_night_killed(tmp_path / "demo", kills=3, seed=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [2, 3])
+def test_a_demo_night_goes_on_after_twenty_kills(tmp_path: Path, seed: int) -> None:
+    demo_night_killed(tmp_path / "demo", kills=20, seed=seed)

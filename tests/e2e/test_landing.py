@@ -11,6 +11,16 @@ import pytest
 
 from tests.e2e.night import ROOT, Night
 
+HELLO_TEST = """\
+import unittest
+from tiny.words import WORDS
+
+
+class HelloTest(unittest.TestCase):
+    def test_hello_is_known(self):
+        self.assertIn("hello", WORDS)
+"""
+
 
 @pytest.fixture
 def night(tmp_path: Path) -> Night:
@@ -75,9 +85,8 @@ def test_a_report_is_about_the_tree_that_landed_and_the_main_it_landed_on(night:
 @pytest.mark.parametrize("first", ["one", "two"])
 def test_two_that_are_green_alone_and_red_together_never_both_land(night: Night, first: str) -> None:
     """Each is right about main as it was; the second to come is gated again on what the first made of it."""
-    use = "import unittest\nfrom tiny.words import WORDS\n\n\nclass T(unittest.TestCase):\n    def test_hello(self):\n        self.assertIn('hello', WORDS)\n"
     night.order("one", {"tiny/words.py": "WORDS = {'hallo'}\n"}, priority=1 if first == "one" else 2)
-    night.order("two", {"tests/test_hello.py": use}, priority=2 if first == "one" else 1)
+    night.order("two", {"tests/test_hello.py": HELLO_TEST}, priority=2 if first == "one" else 1)
     night.until_idle()
     landed = [commit.trailers["Work-Order"][0] for commit in night.landed()]
     assert len(landed) == 1
@@ -98,5 +107,3 @@ def test_a_person_in_the_middle_of_a_night_is_kept_and_gated(night: Night) -> No
     assert night.phases() == {"a": "healthy", "b": "healthy"}
     assert night.main_files()["tiny/words.py"] == "WORDS = {'hello', 'you'}\n"
     night.assert_sound()
-
-

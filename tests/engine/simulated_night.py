@@ -52,6 +52,7 @@ class Odds:
     asks: float = 0.05
     machine_fails: float = 0.05
     person_commits: float = 0.02
+    person_answers: float = 0.02
     crash: float = 0.02
 
 
@@ -177,6 +178,11 @@ class SimulatedNight:
             self.start_engine()
         if len(self.people) < 3 and self.random.random() < self.odds.person_commits:
             self.person_commits()
+        for approval in [a for a in self.state.approvals.values() if a.status == "pending"]:
+            if self.random.random() < self.odds.person_answers:
+                answer = self.random.choice(["approved", "denied"])
+                fields = {"approval": approval.id, "answer": answer, "by": "a person"}
+                self.emit(NewEvent("approval_answered", fields, approval.order))
         made = plan(self.state, self.settings, self.now)
         self.steps += 1
         if self.steps % PURITY_EVERY == 0:

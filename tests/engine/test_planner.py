@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from simulated_night import FLOW, Odds, SimulatedNight
 
+from engine.models.event import NewEvent
 from engine.models.roadmap import WorkOrder
 from engine.models.settings import Canary, Limits, Settings
 
-CALM = Odds(0, 0, 0, 0, 0, 0, 0, 0, 0)
+CALM = Odds(**{each.name: 0.0 for each in fields(Odds)})
+"""Nothing goes wrong, and people stay away."""
 
 
 def some_orders(count: int, *, chained: bool = False) -> list[WorkOrder]:
@@ -62,7 +66,7 @@ def test_orders_that_touch_the_same_files_never_run_at_the_same_time() -> None:
 
 
 def test_two_changes_green_alone_and_red_together_never_both_land() -> None:
-    odds = Odds(0, 0, 0, 1.0, 0, 0, 0, 0, 0)
+    odds = replace(CALM, red_together=1.0)
     night = SimulatedNight(
         5, [WorkOrder(id="a", title="a"), WorkOrder(id="b", title="b")], some_settings(flows=False), odds
     )
@@ -72,12 +76,9 @@ def test_two_changes_green_alone_and_red_together_never_both_land() -> None:
 
 
 def test_a_red_canary_restores_main_and_files_a_bug_before_the_order_is_tried_again() -> None:
-    night = next(
-        n for seed in range(50)
-        if (n := _ran(SimulatedNight(seed, some_orders(4), some_settings(), Odds(0, 0, 0, 0, 0.3, 0, 0, 0,
-        0)))).state.restores_at
-        and all(phase in ("healthy", "parked") for phase in phases(n).values())
-    )  # fmt: skip
+    odds = replace(CALM, red_canary=0.3)
+    nights = (_ran(SimulatedNight(seed, some_orders(4), some_settings(), odds)) for seed in range(50))
+    night = next(n for n in nights if n.state.restores_at and set(phases(n).values()) <= {"healthy", "parked"})
     kinds = [e.kind for e in night.events]
     assert night.violations == []
     assert (
@@ -109,8 +110,45 @@ def test_a_red_main_freezes_landing_for_all_but_fixes() -> None:
     assert landed == ["x", "f"] or landed == []
 
 
+def night_with_a_red_person() -> SimulatedNight:
+    """A person commits something whose canary is red; landing is frozen, and he is asked."""
+    night = SimulatedNight(1, [], some_settings(), CALM)
+    night.run()
+    night.canary_is_red = lambda tree: "p0" in tree  # type: ignore[method-assign]
+    night.person_commits()
+    night.run()
+    assert night.state.frozen_kind == "canary"
+    assert [a.status for a in night.state.approvals.values()] == ["pending"]
+    return night
+
+
+def answered(night: SimulatedNight, answer: str) -> SimulatedNight:
+    approval = next(a for a in night.state.approvals.values() if a.status == "pending")
+    night.emit(NewEvent("approval_answered", {"approval": approval.id, "answer": answer, "by": "a person"}))
+    night.run()
+    assert night.violations == []
+    return night
+
+
+def test_a_persons_red_commit_is_taken_off_main_only_when_he_approves() -> None:
+    night = answered(night_with_a_red_person(), "approved")
+    assert "p0" not in night.commits[night.state.main]
+    assert not night.state.frozen
+
+
+def test_a_person_who_denies_the_restore_keeps_his_commit_and_landing_goes_on() -> None:
+    night = answered(night_with_a_red_person(), "denied")
+    assert night.commits[night.state.main] == {"p0"}
+    assert not night.state.frozen
+
+
+def test_a_question_that_nobody_answered_in_time_is_asked_again() -> None:
+    night = answered(night_with_a_red_person(), "expired")
+    assert [a.status for a in night.state.approvals.values()] == ["expired", "pending"]
+
+
 def test_an_order_is_parked_when_its_attempts_are_spent() -> None:
-    night = SimulatedNight(1, some_orders(1), some_settings(), Odds(1.0, 0, 0, 0, 0, 0, 0, 0, 0))
+    night = SimulatedNight(1, some_orders(1), some_settings(), replace(CALM, agent_fails=1.0))
     night.run()
     assert phases(night) == {"w0": "parked"}
     assert night.state.orders["w0"].attempts == 3
@@ -132,7 +170,16 @@ def test_any_night_settles_keeps_its_invariants_and_plans_purely(slots: int, see
     night = SimulatedNight(seed, some_orders(6), some_settings(slots=slots))
     night.run()
     assert night.violations == []
-    assert set(phases(night).values()) <= {"healthy", "landed", "parked", "draft", "ready", "queued", "reverted"}
+    assert set(phases(night).values()) <= {
+        "healthy",
+        "landed",
+        "parked",
+        "draft",
+        "ready",
+        "queued",
+        "reverted",
+        "rejected",
+    }
     assert len(night.started) == len(set(night.started))
     heads = [change.head for change in night.state.changes.values() if change.person and not change.commit]
     waiting = {commit for head in heads for commit in night.own_line(head)}
