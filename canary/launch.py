@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Protocol
 
 from canary.drivers.driver import Launch
 from canary.verdicts import Miss
+from engine.git.removal import remove_tree
 from engine.ports import Sandbox, SandboxPolicy
 from engine.process.environment import allowed_environment
 from engine.process.programs import Program
@@ -54,7 +54,7 @@ class Ground:
     def clear(self) -> None:
         """Take them away again."""
         for folder in (self.home, self.tmp):
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder)
 
     def package(self, argv: Sequence[str]) -> Launch:
         """The build: it may write to the tree and to the cache. Blocks.

@@ -14,7 +14,14 @@ from typing import Any
 
 from engine.errors import UserError
 from engine.git.hub import Hub
-from engine.loading import ROADMAP_FILE, SETTINGS_FILE, load_definitions, load_roadmap, load_settings
+from engine.loading import (
+    FLOWS_FOLDER,
+    ROADMAP_FILE,
+    SETTINGS_FILE,
+    load_definitions,
+    load_roadmap,
+    load_settings,
+)
 from engine.models.event import NewEvent
 from engine.models.roadmap import WorkOrder
 from engine.models.settings import Settings
@@ -62,6 +69,7 @@ class Definitions:
     bootstrap: bool = False
     _roadmap: str = ""
     _settings: str = ""
+    _committed_ids: dict[str, str] | None = None
     _errors: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
@@ -106,10 +114,14 @@ class Definitions:
         self.working = load_settings(self.repo / SETTINGS_FILE)
 
     def _read_committed(self, commit: str) -> None:
+        ids = self.hub.ids_at(commit, (SETTINGS_FILE, FLOWS_FOLDER))
+        if ids == self._committed_ids:
+            return  # nearly every landing leaves them alone
         found = load_definitions(
             lambda path: self.hub.read_file(commit, path), lambda folder: self.hub.list_files(commit, folder), "main"
         )
         self.committed, self.bootstrap = found, found is None
+        self._committed_ids = ids
 
     def _guarded(self, kind: str, name: str, read: Any) -> list[NewEvent]:
         try:

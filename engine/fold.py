@@ -23,7 +23,7 @@ from engine.state import (
 )
 
 RETRY_BASE_S = 2.0
-PUBLISH_RETRY_S = 15.0
+PUBLISH_RETRY_S = 5.0
 
 
 def apply(state: State, event: Event) -> str | None:
@@ -75,8 +75,10 @@ def _roadmap_read(state: State, event: Event, f: dict[str, Any]) -> None:
         elif known.source == "roadmap":
             known.spec = spec
     for order_id in f["gone"]:
-        # What has begun goes on to its end; only what nobody has started leaves with its line.
-        if order_id in state.orders and state.orders[order_id].phase in ("draft", "ready"):
+        # What has begun goes on to its end; only what nobody has started leaves with its line. Runs are numbered by
+        # their order: were it forgotten, the next of its name would be given the results of its runs.
+        order = state.orders.get(order_id)
+        if order is not None and order.phase in ("draft", "ready") and not order.runs:
             del state.orders[order_id]
 
 
@@ -160,9 +162,9 @@ def _change_queued(state: State, event: Event, f: dict[str, Any]) -> None:
 
 def _change_rejected(state: State, event: Event, f: dict[str, Any]) -> None:
     if change := state.changes.get(f.get("change", "")):
-        change.status = "rejected"
+        change.status, change.why = "rejected", "; ".join(f["reasons"])
         if change.person:
-            state.publish_pending = "; ".join(f["reasons"])
+            state.publish_pending, state.publish_retry_at = change.why, 0.0
     if order := state.orders.get(event.work_order):
         order.feedback = list(f["reasons"])
         order.rejections += 1
@@ -188,6 +190,7 @@ def _moved_main(state: State, f: dict[str, Any]) -> None:
     state.intents.pop(f["effect_id"], None)
     state.main, state.main_tree = f["commit"], f["tree"]
     state.known_main.append(f["commit"])
+    state.publish_retry_at = 0.0
 
 
 def _change_landed(state: State, event: Event, f: dict[str, Any]) -> None:
@@ -230,6 +233,8 @@ def _published(state: State, _event: Event, f: dict[str, Any]) -> None:
 
 
 def _publish_pending(state: State, event: Event, f: dict[str, Any]) -> None:
+    if f["commit"] != state.main or state.published == state.main:
+        return  # a late word about a main that has moved on, or came from the user's repository in the meantime
     state.publish_pending = f["reason"]
     state.publish_retry_at = event.at + PUBLISH_RETRY_S
 

@@ -251,7 +251,7 @@ class Host:
     async def _watch_inbox(self, engine: Engine) -> None:
         journal = self.site.journal
         while True:
-            for command in await asyncio.to_thread(journal.take_commands):
+            for command in await asyncio.to_thread(journal.take_commands) if journal.may_have_changed() else ():
                 answer = await execute(command, engine.state, engine.emit, lambda: engine.stop("stopped"))
                 await journal.settle_command(command.id, answer)
                 self.site.log.info("ui", f"command {command.name}: {answer['said']}")

@@ -84,6 +84,8 @@ class Change:
     held: bool = False
     person: bool = False
     commit: str = ""
+    why: str = ""
+    """Why it was rejected."""
     guards: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     """What the guards said before it was queued: every report on it repeats them."""
     verdicts: dict[str, Verdict] = field(default_factory=dict[str, Verdict])

@@ -10,7 +10,7 @@ from watchfiles import awatch  # pyright: ignore[reportUnknownVariableType]
 
 from engine.loading import FLOWS_FOLDER, ROADMAP_FILE, SETTINGS_FILE
 
-STEP_MS = 50
+STEP_MS = 100
 POLL_S = 10.0
 """Look anyway after this time: some file systems report nothing."""
 

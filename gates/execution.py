@@ -7,13 +7,13 @@ import contextlib
 import json
 import os
 import secrets
-import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import InfrastructureFault
+from engine.git.removal import remove_tree
 from engine.git.slots import Slot
 from engine.models.settings import Gate
 from engine.ports import Executor, ProcessResult, ProcessSpec, SandboxPolicy
@@ -86,7 +86,7 @@ async def execute(executor: Executor, slot: Slot, job: Job) -> Ran:
     except asyncio.CancelledError:
         _forget(job.folder)
         raise
-    await in_thread(lambda: shutil.rmtree(scratch, ignore_errors=True))
+    await in_thread(remove_tree, scratch)
     lost = ran.process.end not in ("exited", "wall_timeout", "idle_timeout")
     # Of a run that somebody else began only an untouched tree in its own slot proves what it ran on.
     if continued and (lost or ran.touched or not slot.adopted):
@@ -144,7 +144,7 @@ def _prepare(folder: Path, tree: Path) -> tuple[Watch, Path]:
     if note.exists():
         found: Mapping[str, str] = json.loads(note.read_text(encoding="utf-8"))
         return Watch(exchange, found["nonce"], Path(found["tree"])), Path(found["scratch"])
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_tree(folder)
     exchange.mkdir(parents=True)
     nonce = secrets.token_hex(32)
     (exchange / "nonce").write_text(nonce, encoding="ascii")
@@ -161,9 +161,8 @@ def _prepare(folder: Path, tree: Path) -> tuple[Watch, Path]:
 
 def _forget(folder: Path) -> None:
     with contextlib.suppress(OSError, ValueError, KeyError):
-        scratch = json.loads((folder / _WATCH).read_text(encoding="utf-8"))["scratch"]
-        shutil.rmtree(scratch, ignore_errors=True)
-    shutil.rmtree(folder, ignore_errors=True)
+        remove_tree(Path(json.loads((folder / _WATCH).read_text(encoding="utf-8"))["scratch"]))
+    remove_tree(folder)
 
 
 def _tools(env: Mapping[str, str]) -> tuple[Path, ...]:

@@ -91,7 +91,8 @@ def _working_settings(place: Place) -> Settings:
 def _refuse_unusable_settings(settings: Settings) -> None:
     if settings.project.publish in ("remote", "both"):
         raise UserError(
-            f'project.publish = "{settings.project.publish}" comes with a later version: write "local" or "none" in swarm.toml'
+            f'project.publish = "{settings.project.publish}" comes with a later version: '
+            'write "local" or "none" in swarm.toml'
         )
 
 

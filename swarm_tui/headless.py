@@ -29,7 +29,8 @@ from engine.status import status_of
 from engine.text.sanitise import sanitise_line
 from swarm_tui.phrases import Phrase, phrase
 
-FRAME_S = 0.1
+FRAME_S = (0.1, 0.5)
+"""Between two looks at the journal: while events come, and when it has been quiet for a while."""
 STYLES = {"good": "green", "bad": "red", "attention": "yellow", "quiet": "dim", "plain": ""}
 
 
@@ -114,11 +115,14 @@ def _follow(client: Client, engine: EngineThread, out: JsonPrinter | LinePrinter
     with printer:
         for event in list(client.reader.events(first, client.state.seq - first)):
             printer.event(event)
+        pause_s = FRAME_S[0]
         while engine.thread.is_alive():
-            for event in client.catch_up():
+            events = client.catch_up()
+            for event in events:
                 printer.event(event)
             printer.frame(client)
-            time.sleep(FRAME_S)
+            pause_s = FRAME_S[0] if events else min(1.2 * pause_s, FRAME_S[1])
+            engine.thread.join(pause_s)
         while events := client.catch_up():
             for event in events:
                 printer.event(event)
@@ -217,8 +221,15 @@ class LinePrinter:
 
     def event(self, event: Event) -> None:
         made = phrase(event)
-        if made is not None:
-            self._console.print(line_of(event, made))
+        if made is None:
+            return
+        # On a terminal a line an event; what needs a person is never cut. All of it is in `swarm events`.
+        whole = made.tone == "attention" or not self._console.is_terminal
+        line = line_of(event, made)
+        if whole:
+            self._console.print(line)
+        else:
+            self._console.print(line, soft_wrap=False, no_wrap=True, overflow="ellipsis", crop=True)
 
     def frame(self, client: Client) -> None:
         if self._live is None:

@@ -21,7 +21,8 @@ ANSWERS = ("approve", "deny")
 
 
 def _out(data: Any) -> None:
-    sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+    # ASCII, because C1 controls and bidi signs in a title would otherwise reach the terminal as they are.
+    sys.stdout.write(json.dumps(data, indent=2) + "\n")
 
 
 def _settings(place: Place) -> Settings:

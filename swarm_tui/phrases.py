@@ -12,6 +12,9 @@ from engine.text.sanitise import sanitise_line
 
 Fields = dict[str, Any]
 
+REASON_CHARS = 100
+"""Of a red gate's reason; the rejection that follows has all of it."""
+
 
 @dataclass(frozen=True)
 class Phrase:
@@ -65,18 +68,17 @@ def _gate_finished(event: Event, f: Fields) -> Phrase | None:
         counts = f" {f['passed']} passed" if f.get("executed") else ""
         how = "from cache" if f.get("cached") else f"{f['duration_s']:.1f} s"
         return Phrase("✔", about, f"gate {f['gate']} green,{counts} {how}", "quiet")
-    return Phrase("✘", about, f"gate {f['gate']} {f['result']}: {f['reason']}", "bad")
+    reason = f["reason"] if len(f["reason"]) <= REASON_CHARS else f["reason"][: REASON_CHARS - 1] + "…"
+    return Phrase("✘", about, f"gate {f['gate']} {f['result']}: {reason}", "bad")
 
 
 def _report_signed(event: Event, f: Fields) -> Phrase | None:
+    if f["result"] != "green" and f.get("change"):
+        return None  # the rejection that follows says the same, with its reasons
     base = f"merged with main {_short(f['base_commit'])}" if f.get("change") else "main itself"
     tone = "plain" if f["result"] == "green" else "bad"
-    return Phrase(
-        "§",
-        event.work_order or "main",
-        f"report {f['result']} for tree {_short(f['tree'])} ({base}), signed as {f['report'][7:17]}",
-        tone,
-    )
+    text = f"report {f['result']} for tree {_short(f['tree'])} ({base}), signed as {f['report'][7:17]}"
+    return Phrase("§", event.work_order or "main", text, tone)
 
 
 def _canary_judged(_event: Event, f: Fields) -> Phrase:
@@ -89,16 +91,15 @@ def _canary_judged(_event: Event, f: Fields) -> Phrase:
     )
 
 
+_PURPOSES = {"first": "run", "rerun": "again", "control": "control on last good", "culprit": "suspect"}
+
+
 def _canary_finished(_event: Event, f: Fields) -> Phrase | None:
     if f["purpose"] == "first" and f["verdict"] == "PASS":
         return None
     tone = "quiet" if f["verdict"] == "PASS" else "bad"
-    return Phrase(
-        "~",
-        "canary",
-        f"{f['purpose']} run on {_short(f['commit'])}: {f['verdict']}{': ' + f['reason'] if f['reason'] else ''}",
-        tone,
-    )
+    why = f": {f['reason']}" if f["reason"] and f["verdict"] != "PASS" else ""
+    return Phrase("~", "canary", f"{_PURPOSES[f['purpose']]} {_short(f['commit'])}: {f['verdict']}{why}", tone)
 
 
 _PHRASES: dict[str, Callable[[Event, Fields], Phrase | None]] = {

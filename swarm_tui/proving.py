@@ -19,9 +19,11 @@ from engine.loading import load_definitions
 from engine.lock import InstanceLock
 from engine.models.settings import Settings
 from engine.ports import CanaryRequest, GateRequest
-from engine.text.sanitise import sanitise_line
+from engine.text.sanitise import sanitise_bytes, sanitise_line
 from swarm_tui.compose import Wings, make_wings, open_site
 from swarm_tui.place import find_place
+
+LOG_LINES = 20
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,19 @@ def run_gates(
         }
         sys.stdout.write(json.dumps(said, indent=2) + "\n")
     else:
+        for gate in report.gates:
+            if gate.result not in ("green", "skipped") and gate.log:
+                sys.stdout.write(
+                    f"\n{gate.name} said at its end ({site.artifacts.path(gate.log)}):\n{_end_of(site, gate.log)}"
+                )
         sys.stdout.write(f"\n{report.result}: tree {tree[:12]} on base {base_tree[:12]}\nreport {path}\n")
     return 0 if report.result == "green" else 1
+
+
+def _end_of(site: Site, digest: str) -> str:
+    """The last lines of a log artifact, indented. Gates print what the code under test says: all of it is sanitised."""
+    lines = sanitise_bytes(site.artifacts.get(digest)).splitlines()[-LOG_LINES:]
+    return "".join(f"    {line}\n" for line in lines)
 
 
 def _gate_line(fields: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ import asyncio
 
 from engine.actions import FileBug, Publish, RunCanary
 from engine.effects.world import World
-from engine.git.publish import Published, publish
+from engine.git.publish import PUBLISHED_REF, Published, publish
 from engine.models.event import NewEvent
 from engine.models.roadmap import WorkOrder
 from engine.ports import CanaryRequest
@@ -19,8 +19,18 @@ async def publish_main(world: World, action: Publish) -> None:
     outcome = await asyncio.to_thread(publish, world.hub, world.repo, branch)
     if isinstance(outcome, Published):
         await world.emit(NewEvent("published", {"commit": outcome.commit, "to": "local"}))
-    else:
-        await world.emit(NewEvent("publish_pending", {"commit": action.commit, "reason": outcome.reason}))
+        return
+    reason = outcome.reason
+    state = world.state()
+    refused = next(
+        (c for c in state.changes.values() if c.person and c.status == "rejected" and c.head == state.user_main), None
+    )
+    if outcome.diverged and refused is not None:
+        reason = (
+            f"the commits on {branch} up to {refused.head[:12]} cannot join what landed ({refused.why}): "
+            f"run `git merge {PUBLISHED_REF}` there and mend it, and the swarm takes it from there"
+        )
+    await world.emit(NewEvent("publish_pending", {"commit": action.commit, "reason": reason}))
 
 
 async def run_canary(world: World, action: RunCanary) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Coroutine
 from typing import Any
 
@@ -17,6 +18,10 @@ from engine.models.task import GrantedOperation
 from engine.ports import AgentResult, AgentRun
 from engine.state import Order
 from engine.text.sanitise import sanitise, sanitise_line
+
+PATHS_CAP_CHARACTERS = 200_000
+"""Of the changed paths as JSON: they go into events whole, and an event has its limit."""
+SKIPPED_CAP = 50
 
 
 async def start_run(world: World, action: StartRun) -> None:
@@ -212,6 +217,9 @@ def _handed_in(
         ]
     if not harvest.changed_paths:
         return rejected("nothing was changed")
+    if len(json.dumps(harvest.changed_paths)) > PATHS_CAP_CHARACTERS:
+        count = len(harvest.changed_paths)
+        return rejected(f"it changes {count} paths, more than one change can name: hand in less, or shorter names")
     return [
         NewEvent("run_finished", _finished("done", True, "", harvest.commit, result)),
         NewEvent(
@@ -238,8 +246,13 @@ def _proposal(run: str, harvest: Harvest, said: ChangeSummary, agent: str) -> di
         "risk": sanitise(said.risk)[:KEEP_WORDS],
         "rollback": sanitise(said.rollback)[:KEEP_WORDS],
         "agent": agent,
-        "skipped": list(harvest.skipped),
+        "skipped": _skipped(harvest.skipped),
     }
+
+
+def _skipped(lines: list[str]) -> list[str]:
+    more = len(lines) - SKIPPED_CAP
+    return [*lines[:SKIPPED_CAP], *([f"… and {more} more"] if more > 0 else [])]
 
 
 def _why(result: AgentResult) -> str:

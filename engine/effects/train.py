@@ -61,7 +61,8 @@ async def gate_change(world: World, action: GateChange) -> None:
         tree = await asyncio.to_thread(world.hub.merge_tree, action.main, change.head)
     except MergeConflict as conflict:
         paths = ", ".join(sanitise_line(path) for path in conflict.paths[:10])
-        reason = f"it does not merge with main ({action.main[:12]}): conflict in {paths}; redo it on today's main"
+        reason = f"it does not merge with main ({action.main[:12]}): conflict in {paths}"
+        reason += "" if change.person else "; redo it on today's main"
         await world.emit(
             NewEvent("change_rejected", {"change": change.id, "reasons": [reason]}, work_order=change.order)
         )

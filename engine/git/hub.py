@@ -194,7 +194,10 @@ class Hub:
         True as well when main is `new` already. Raises GitError when the ref cannot be written or an object is missing.
         """
         check_id(old)
-        sync_objects(self.git, check_id(new), old if self.has(old) else None)
+        try:
+            sync_objects(self.git, check_id(new), old)
+        except GitError:  # `old` is not in the hub, or an object of `new` is missing, which this says again
+            sync_objects(self.git, new, None)
         done = self.git.run("update-ref", "--no-deref", MAIN, new, old, ok=(0, 1, 128))
         if done.returncode != 0:
             tip = self.main().commit
@@ -234,6 +237,11 @@ class Hub:
         where = ["--", f"{folder}/"] if folder else []
         listed = self.git.run("ls-tree", "-r", "-z", "--full-tree", tree, *where, timeout_s=_LONG_S)
         return [_entry(row) for row in listed.stdout.split(b"\0") if row]
+
+    def ids_at(self, commit: str, paths: Sequence[str]) -> dict[str, str]:
+        """The object ids of the files and folders at these paths of a commit; what is not there is left out."""
+        listed = self.git.run("ls-tree", "-z", "--full-tree", check_id(commit), "--", *paths)
+        return {entry.path: entry.sha for entry in (_entry(row) for row in listed.stdout.split(b"\0") if row)}
 
     def list_files(self, rev: str, under: str = "") -> list[str]:
         """The paths of all files and links below `under`; gitlinks are left out."""

@@ -46,6 +46,8 @@ class Pending:
     """The user's repository was left alone. `reason` is one sentence that says what to do."""
 
     reason: str
+    diverged: bool = False
+    """The user's branch has commits that hub's main does not have."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def publish(hub: Hub, user_repo: Path, branch: str) -> Published | Pending:
     holders = [place for place in places if place.branch == branch]
     if found := _in_the_way(git, places, holders, name):
         return _pending(found)
-    if holders and arrived not in (None, old):
+    if holders and arrived is not None and arrived != old:
         _repair(UserGit(holders[0].path), branch, old, arrived)
         old = user_tip(user_repo, branch) or old
     if old == new:
@@ -84,26 +86,26 @@ def publish(hub: Hub, user_repo: Path, branch: str) -> Published | Pending:
             "and the swarm's commits arrive."
         )
     _fetch(git, hub)
-    # A merge looks itself whether it is a fast-forward: asked afterwards only, for the reason.
-    forward = bool(holders) or _is_ancestor(git, old, new)
-    failed = None
-    if forward:
-        failed = _fast_forward(UserGit(holders[0].path)) if holders else _move_ref(git, branch, new, old)
-        if user_tip(user_repo, branch) == new:
-            return Published(new)
-    if not forward or not _is_ancestor(git, old, new):
-        return _pending(
-            f"{name} has commits that the swarm's main does not have yet: leave them there, "
-            "the swarm takes them in and publishes both."
-        )
+    ahead = (
+        f"{name} has commits that the swarm's main does not have yet: leave them there, "
+        "the swarm takes them in and publishes both."
+    )
+    # A merge sees for itself whether it is a fast-forward; then we ask only to give the reason.
+    if not holders and not _is_ancestor(git, old, new):
+        return _pending(ahead, diverged=True)
+    failed = _fast_forward(UserGit(holders[0].path)) if holders else _move_ref(git, branch, new, old)
+    if user_tip(user_repo, branch) == new:
+        return Published(new)
+    if holders and not _is_ancestor(git, old, new):
+        return _pending(ahead, diverged=True)
     return _pending(
         failed or f"{name} moved while it was being published: nothing to do, the next attempt looks again."
     )
 
 
-def _pending(reason: str) -> Pending:
+def _pending(reason: str, *, diverged: bool = False) -> Pending:
     """Paths in it come from outside."""
-    return Pending(sanitise_line(reason))
+    return Pending(sanitise_line(reason), diverged)
 
 
 def _in_the_way(git: UserGit, places: list[_Worktree], holders: list[_Worktree], name: str) -> str | None:
@@ -147,7 +149,10 @@ def _refs(git: UserGit, branch: str) -> tuple[str | None, str | None]:
     """The commits of the user's branch and of what last arrived for it, by one call of git."""
     ours = f"refs/heads/{branch}"
     listed = git.run("for-each-ref", "--format=%(objectname) %(refname)", ours, PUBLISHED_REF)
-    found = dict(reversed(line.split(" ", 1)) for line in listed.line.splitlines())
+    found: dict[str, str] = {}
+    for line in listed.line.splitlines():
+        commit, _, ref = line.partition(" ")
+        found[ref] = commit
     return found.get(ours), found.get(PUBLISHED_REF)
 
 

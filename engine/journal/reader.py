@@ -40,6 +40,7 @@ class Reads:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
+        self._version: int | None = None
         if not path.is_file():
             raise UserError(f"There is no journal at {path}: start the engine once with `swarm`.")
         try:
@@ -63,6 +64,18 @@ class Reads:
                 return self._connection.execute(query, parameters).fetchall()
         except sqlite3.Error as error:
             raise explained(self._path, error) from error
+
+    def may_have_changed(self) -> bool:
+        """Whether another connection wrote since the last call; True when this one is in use and cannot be asked."""
+        if not self._lock.acquire(blocking=False):
+            return True
+        try:
+            before, self._version = self._version, self._connection.execute("PRAGMA data_version").fetchone()[0]
+        except sqlite3.Error as error:
+            raise explained(self._path, error) from error
+        finally:
+            self._lock.release()
+        return before != self._version
 
     def events(self, after: int, limit: int | None) -> Iterator[Event]:
         left = limit

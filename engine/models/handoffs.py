@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 MAX_BYTES = 262_144
 MAX_DEPTH = 12
+MAX_TOKENS = 1 << 53
+MAX_COST = 1e6
+"""What one run may claim. Far more than any run takes, and sums of it stay finite."""
 
 
 class Handoff(BaseModel):
@@ -22,8 +25,8 @@ class ChangeSummary(Handoff):
     risk: str = Field(default="", max_length=20_000)
     rollback: str = Field(default="", max_length=20_000)
     evidence: list[str] = []
-    tokens: int = Field(default=0, ge=0)
-    cost: float = Field(default=0.0, ge=0)
+    tokens: int = Field(default=0, ge=0, lt=MAX_TOKENS)
+    cost: float = Field(default=0.0, ge=0, le=MAX_COST)
 
 
 class Abort(Handoff):

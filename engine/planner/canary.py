@@ -53,7 +53,9 @@ def _canary_target(wishes: Wishes) -> str | None:
     if _red_landing(wishes) is not None or not open_:
         return None
     begun = next((commit for commit in open_ if commit in state.canaries), None)
-    return begun or (open_[0] if len(open_) <= CANARY_BACKLOG else open_[-1])
+    # Until something is good, the oldest comes first: a red main needs something to be put back to.
+    in_turn = len(open_) <= CANARY_BACKLOG or not state.last_good
+    return begun or (open_[0] if in_turn else open_[-1])
 
 
 def _probe(wishes: Wishes, commit: str, about: str, purpose: str, nth: int) -> None:

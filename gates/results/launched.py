@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hmac
+import io
+import os
 import re
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -19,6 +22,9 @@ _PYTHON = re.compile(r"^(python|pypy)[0-9.]*(\.exe)?$", re.IGNORECASE)
 _FLAGS = frozenset({"-B", "-u", "-b", "-bb", "-d", "-O", "-OO", "-q", "-v", "-E", "-s", "-P"})
 _FLAGS_WITH_VALUE = frozenset({"-W", "-X"})
 _MAX_BYTES = 256_000_000
+_MAX_PROGRESS_BYTES = 8_000_000
+# The tested code may have put anything in the file's place: a link to a device, or a FIFO, which a read waits for.
+_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _OUTCOMES: Mapping[object, TestOutcome] = {"passed": "passed", "failed": "failed", "skipped": "skipped"}
 
 
@@ -43,7 +49,7 @@ def launch(argv: Sequence[str], watch: Watch, launcher: str) -> Launch:
 def progress(exchange: Path) -> tuple[int, int]:
     """(tests done, tests failed) by the unverified lines so far."""
     try:
-        raw = (exchange / RESULTS).read_bytes()
+        raw = _content(exchange / RESULTS, _MAX_PROGRESS_BYTES)
     except OSError:
         return 0, 0
     return raw.count(b'"kind":"test"'), raw.count(b'"outcome":"failed"')
@@ -120,17 +126,19 @@ def _contradictions(
 
 def _records(watch: Watch) -> tuple[list[dict[str, Any]], str]:
     """(the records up to the first that is not believed, why the rest is not)."""
-    path = watch.exchange / RESULTS
     try:
-        if path.is_symlink() or path.stat().st_size > _MAX_BYTES:
-            return [], "the results file is no plain file of a sensible size"
-        lines = path.read_bytes().split(b"\n")
+        raw = _content(watch.exchange / RESULTS, _MAX_BYTES + 1)
     except OSError:
         return [], "the run left no results"
+    if len(raw) > _MAX_BYTES:
+        return [], f"the results have more than {_MAX_BYTES} bytes"
     found: list[dict[str, Any]] = []
     key = bytes.fromhex(watch.nonce)
-    for number, line in enumerate(lines[:-1], start=1):
-        signature, _, body = line.partition(b" ")
+    # One line at a time: a list of all the lines of a file full of line feeds takes ten times its size.
+    for number, line in enumerate(io.BytesIO(raw), start=1):
+        if not line.endswith(b"\n"):
+            return found, "the results end in the middle of a record"
+        signature, _, body = line[:-1].partition(b" ")
         if not hmac.compare_digest(signature, hmac.new(key, body, "sha256").hexdigest().encode("ascii")):
             return found, f"line {number} of the results was not written by the launcher"
         try:
@@ -140,7 +148,15 @@ def _records(watch: Watch) -> tuple[list[dict[str, Any]], str]:
         if not isinstance(record, dict) or cast("dict[str, Any]", record).get("seq") != number:
             return found, f"there is a gap in the results at line {number}"
         found.append(cast("dict[str, Any]", record))
-    return (found, "") if lines[-1] == b"" else (found, "the results end in the middle of a record")
+    return found, ""
+
+
+def _content(path: Path, most_bytes: int) -> bytes:
+    """At most so many bytes of a plain file. Raises OSError for anything else in its place, without waiting for it."""
+    with os.fdopen(os.open(path, _OPEN_FLAGS), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(f"{path} is no plain file")
+        return file.read(most_bytes)
 
 
 def _split(argv: Sequence[str], module: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:

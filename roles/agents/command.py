@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from engine.models.handoffs import MAX_BYTES
+from engine.models.handoffs import MAX_BYTES, MAX_COST, MAX_TOKENS
 from engine.models.settings import AgentSettings
 from engine.models.task import Operation
 from engine.ports import AgentEnd, AgentResult, AgentRun, Executor, ProcessResult, ProcessSpec, SandboxPolicy
@@ -211,9 +210,9 @@ def _usage(raw: bytes | None) -> tuple[int, float]:
         tokens, cost = said.get("tokens", 0), said.get("cost", 0.0)
     except (ValueError, RecursionError, AttributeError):
         return 0, 0.0
-    if isinstance(tokens, bool) or not isinstance(tokens, int) or not 0 <= tokens < 1 << 53:
+    if isinstance(tokens, bool) or not isinstance(tokens, int) or not 0 <= tokens < MAX_TOKENS:
         tokens = 0
-    if isinstance(cost, bool) or not isinstance(cost, int | float) or not (math.isfinite(cost) and cost >= 0):
+    if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 <= cost <= MAX_COST:
         cost = 0.0
     return tokens, float(cost)
 

@@ -152,7 +152,7 @@ def _canary_red(night: _Night) -> Told:
     if culprit is None or restored is None or reverted is None:
         return False, f"{CANARY} was not caught: no restore, no culprit or no revert in the journal"
     return True, (
-        f"{CANARY} landed as {_short(culprit['commit'])} and was named with probability {culprit.get('probability')}; "
+        f"{CANARY} landed as {_short(culprit['commit'])} and was named with probability {culprit.get('probability', 0):.2f}; "
         f"main restored to {_short(restored.get('to'))} as {_short(restored.get('commit'))}"
     )
 

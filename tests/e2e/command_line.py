@@ -1,4 +1,4 @@
-"""The command `swarm` as people and scripts use it: real processes, a home folder of its own, and nothing else in between."""
+"""The command `swarm` as people and scripts use it: real processes, and a home folder of its own."""
 
 from __future__ import annotations
 
@@ -171,8 +171,8 @@ class Desk:
     def swarm(self, *words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         """The command run to its end."""
         return subprocess.run(
-            self._argv(words), cwd=cwd or self.repo, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True,
-            encoding="utf-8", timeout=PATIENCE_S, check=False,
+            self._argv(words), cwd=cwd or self.repo, env=self.environment, stdin=subprocess.DEVNULL,
+            capture_output=True, encoding="utf-8", timeout=PATIENCE_S, check=False,
         )  # fmt: skip
 
     def ask(self, *words: str) -> Any:

@@ -196,7 +196,7 @@ class Night:
         give_up = time.monotonic() + PATIENCE_S
         while not holds():
             assert time.monotonic() < give_up, f"waited in vain for {what}\n{self.said()}"
-            time.sleep(0.01)
+            time.sleep(0.03)
 
     def said(self) -> str:
         """The end of what the engines' processes printed."""

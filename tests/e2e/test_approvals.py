@@ -6,6 +6,7 @@ import json
 import time
 from typing import Any
 
+import pytest
 from command_line import SETTINGS, Desk, Ended, one_sentence, order, until
 from conftest import MakeDesk
 
@@ -36,6 +37,7 @@ def test_an_order_that_asks_is_parked_and_shown(make_desk: MakeDesk) -> None:
     assert desk.until_idle().code == 4
 
 
+@pytest.mark.slow
 def test_a_yes_given_while_no_engine_runs_is_carried_out_once_by_the_next(make_desk: MakeDesk) -> None:
     desk = make_desk(ASKS)
     _, ident = asked(desk)
@@ -56,6 +58,7 @@ def test_a_yes_given_while_no_engine_runs_is_carried_out_once_by_the_next(make_d
     assert lasting(desk, "ran.txt") == "7"
 
 
+@pytest.mark.slow
 def test_a_no_reaches_the_agent_with_its_reason_and_nothing_is_done(make_desk: MakeDesk) -> None:
     desk = make_desk(ASKS)
     _, ident = asked(desk)
@@ -91,6 +94,7 @@ def test_an_unknown_id_is_refused_without_an_engine_too(make_desk: MakeDesk) -> 
         assert done.returncode == 2
 
 
+@pytest.mark.slow
 def test_a_question_that_nobody_answers_expires_and_can_be_asked_again(make_desk: MakeDesk) -> None:
     desk = make_desk(ASKS, settings=SETTINGS + '[approvals]\nexpire = "300ms"\n')
     first = desk.until_idle()
@@ -106,6 +110,7 @@ def test_a_question_that_nobody_answers_expires_and_can_be_asked_again(make_desk
     one_sentence(late, "expired", "swarm retry deploy")
     assert late.returncode == 2
     desk.write("swarm.toml", SETTINGS)
+    desk.commit("More time")
     assert desk.swarm("retry", "deploy").returncode == 0
     _, again = asked(desk)
     assert desk.swarm("approve", again).returncode == 0
@@ -123,6 +128,7 @@ def test_settings_may_deny_everything_while_nobody_is_there(make_desk: MakeDesk)
     assert not desk.has("ran.txt")
 
 
+@pytest.mark.slow
 def test_without_merge_auto_every_change_waits_for_a_person(make_desk: MakeDesk) -> None:
     desk = make_desk(order("one", "write a.txt hello"), settings=SETTINGS + "[merge]\nauto = false\n")
     ended, ident = asked(desk)
@@ -133,6 +139,7 @@ def test_without_merge_auto_every_change_waits_for_a_person(make_desk: MakeDesk)
     assert desk.swarm("verify", "HEAD").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_denied_landing_goes_back_to_its_agent_with_the_reason(make_desk: MakeDesk) -> None:
     desk = make_desk(order("one", "write a.txt hello"), settings=SETTINGS + "[merge]\nauto = false\n")
     _, ident = asked(desk)

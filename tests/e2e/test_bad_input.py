@@ -81,10 +81,13 @@ BROKEN: list[tuple[str, str, tuple[str, ...]]] = [
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "says"), BROKEN,
-    ids=["syntax", "unknown key", "unknown agent", "cycle", "unknown dependency", "duplicate id", "unknown gate", "roadmap syntax"],
-)  # fmt: skip
-def test_a_broken_file_is_refused_with_its_place(make_desk: MakeDesk, name: str, text: str, says: tuple[str, ...]) -> None:
+    ("name", "text", "says"),
+    BROKEN,
+    ids=["syntax", "key", "agent", "cycle", "dependency", "duplicate", "gate", "roadmap syntax"],
+)
+def test_a_broken_file_is_refused_with_its_place(
+    make_desk: MakeDesk, name: str, text: str, says: tuple[str, ...]
+) -> None:
     desk = make_desk()
     desk.write(name, text)
     before = desk.git("status", "--porcelain")
@@ -96,22 +99,31 @@ def test_a_broken_file_is_refused_with_its_place(make_desk: MakeDesk, name: str,
 
 
 def test_a_gate_whose_program_is_missing_is_found_before_the_night(make_desk: MakeDesk) -> None:
-    desk = make_desk(order("one", "write a.txt hello"), settings=SETTINGS.replace('run = ["python3", "-m"', 'run = ["no-such-tester", "-m"'))
+    desk = make_desk(
+        order("one", "write a.txt hello"),
+        settings=SETTINGS.replace('run = ["python3", "-m"', 'run = ["no-such-tester", "-m"'),
+    )
     refused(desk, *NIGHT, says=("gate tests", "no-such-tester", "install"))
     assert desk.swarm("check").returncode == 1
 
 
 def test_an_agent_whose_program_is_missing_is_found_before_the_night(make_desk: MakeDesk) -> None:
-    desk = make_desk(order("one", "write a.txt hello"), settings=SETTINGS.replace('"python3", "tools', '"no-such-agent", "tools'))
+    desk = make_desk(
+        order("one", "write a.txt hello"), settings=SETTINGS.replace('"python3", "tools', '"no-such-agent", "tools')
+    )
     refused(desk, *NIGHT, says=("agent mine", "no-such-agent", "install"))
 
 
+@pytest.mark.slow
 def test_a_work_order_for_which_there_is_no_agent_is_parked_at_once(make_desk: MakeDesk) -> None:
     desk = make_desk(order("one", "write a.txt hello"), settings=SETTINGS.replace('implementer = "mine"', ""))
     ended = desk.until_idle()
     assert ended.code == 4
-    assert [one["why"] for one in ended.summary["orders"]] == ["no agent does the role implementer: name one under [roles] in swarm.toml"]
+    assert [one["why"] for one in ended.summary["orders"]] == [
+        "no agent does the role implementer: name one under [roles] in swarm.toml"
+    ]
     desk.write("swarm.toml", SETTINGS)
+    desk.commit("An agent")
     assert desk.swarm("retry", "one").returncode == 0
     assert desk.until_idle().code == 0
     assert desk.has("a.txt")
@@ -121,7 +133,9 @@ def test_no_room_on_the_disk_starts_nothing_and_is_said(make_desk: MakeDesk) -> 
     desk = make_desk(order("one", "write a.txt hello"), settings=SETTINGS.replace('"1MB"', '"900000TB"'))
     ended = desk.until_idle()
     assert ended.code == 4
-    assert ended.summary["problems"] == ["the disk has less free space than limits.free_disk, so no run starts: make room"]
+    assert ended.summary["problems"] == [
+        "the disk has less free space than limits.free_disk, so no run starts: make room"
+    ]
     assert ended.of("run_started") == []
 
 
@@ -159,6 +173,7 @@ def test_a_state_folder_of_a_newer_version_is_left_as_it_is(make_desk: MakeDesk)
         refused(desk, *words, says=("newer swarm", "--state"))
 
 
+@pytest.mark.slow
 def test_looking_before_the_first_start_says_what_to_do(make_desk: MakeDesk) -> None:
     desk = make_desk()
     for words in (("status",), ("events",), ("approve", "ap-1"), ("stop",)):
@@ -183,10 +198,13 @@ def test_looking_before_the_first_start_says_what_to_do(make_desk: MakeDesk) -> 
         (("gates", "--gate", "no-such-gate"), ("no-such-gate",)),
     ],
 )
-def test_a_mistake_on_the_command_line_is_one_sentence(make_desk: MakeDesk, words: tuple[str, ...], says: tuple[str, ...]) -> None:
+def test_a_mistake_on_the_command_line_is_one_sentence(
+    make_desk: MakeDesk, words: tuple[str, ...], says: tuple[str, ...]
+) -> None:
     refused(make_desk(), *words, says=says)
 
 
+@pytest.mark.slow
 def test_a_wrong_name_is_told_what_there_is(make_desk: MakeDesk) -> None:
     desk = make_desk(order("one", "write a.txt hello"))
     assert desk.until_idle().code == 0
@@ -214,6 +232,7 @@ def test_a_second_engine_is_told_about_the_first(make_desk: MakeDesk) -> None:
     assert desk.until_idle().code == 0
 
 
+@pytest.mark.slow
 def test_pause_and_resume_and_an_orderly_end_from_another_process(make_desk: MakeDesk) -> None:
     desk = make_desk(order("one", "wait", "write a.txt hello"), order("two", "write b.txt hello", depends_on=["one"]))
     night = desk.start()
@@ -231,6 +250,7 @@ def test_pause_and_resume_and_an_orderly_end_from_another_process(make_desk: Mak
     assert (ended.code, ended.of("engine_stopped")[0]["reason"]) == (0, "drained")
 
 
+@pytest.mark.slow
 def test_a_cancelled_order_stops_running_and_keeps_what_was_written(make_desk: MakeDesk) -> None:
     desk = make_desk(order("one", "write a.txt hello", "say wrote", "wait"))
     night = desk.start()
@@ -301,7 +321,12 @@ def test_an_interrupt_before_the_engine_is_up_is_not_forgotten(make_desk: MakeDe
 def test_a_reader_who_goes_away_does_not_end_the_night(make_desk: MakeDesk, words: tuple[str, ...]) -> None:
     desk = make_desk(order("one", "wait", "write a.txt hello"))
     argv = [sys.executable, "-m", "swarm_tui.cli", *NIGHT, *words]
-    options: dict[str, Any] = {"cwd": desk.repo, "env": desk.environment, "stdin": subprocess.DEVNULL, "encoding": "utf-8"}
+    options: dict[str, Any] = {
+        "cwd": desk.repo,
+        "env": desk.environment,
+        "stdin": subprocess.DEVNULL,
+        "encoding": "utf-8",
+    }
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
     assert process.stdout is not None
     try:
@@ -322,7 +347,9 @@ def test_a_closed_pipe_ends_a_listing_quietly(make_desk: MakeDesk) -> None:
     desk = make_desk()
     assert desk.until_idle().code == 0
     shell = f"'{sys.executable}' -m swarm_tui.cli events --json | true"
-    done = subprocess.run(["sh", "-c", shell], cwd=desk.repo, env=desk.environment, capture_output=True, encoding="utf-8", check=False)
+    done = subprocess.run(
+        ["sh", "-c", shell], cwd=desk.repo, env=desk.environment, capture_output=True, encoding="utf-8", check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -69,9 +69,8 @@ def test_a_whole_night_killed_at_every_boundary_of_every_move_of_main(tmp_path: 
     night = Night(tmp_path, canary=True)
     night.until_idle()
     night.order("a", {"tiny/a.py": "A = 1\n"})
-    night.order(
-        "b", {"tiny/words.py": "WORDS = set()\n"}, {"tiny/words.py": "WORDS = {'hello', 'b'}\n"}, depends_on=["a"]
-    )
+    forgets, mended = "WORDS = set()\n", "WORDS = {'hello', 'b'}\n"
+    night.order("b", {"tiny/words.py": forgets}, {"tiny/words.py": mended}, depends_on=["a"])
     night.order("bug-b-1", {"tests/test_hello.py": HELLO_TEST}, offered=False)
     kills = kill_until_idle(night, 0)
     person = night.person_commits({"README.md": "Tiny.\n"}, "A word about it")
@@ -100,13 +99,27 @@ def test_a_run_killed_at_its_own_boundaries_leaves_nothing_behind(tmp_path: Path
     night = Night(tmp_path)
     night.until_idle()
     night.order("a", {"tiny/a.py": "A = 1\n"})
-    assert dies(night, kind, "before") or kind == "run_finished"
+    assert dies(night, kind, "before")
     assert dies(night, kind, "after")
     half_made = night.folders.workspaces / "files" / "a.9" / "tiny"
     half_made.mkdir(parents=True)
     night.until_idle()
     assert night.phases() == {"a": "healthy"}
     assert len(night.landed()) == 1
+    night.assert_sound()
+
+
+def test_an_order_that_has_begun_and_leaves_the_roadmap_goes_on_to_its_end(tmp_path: Path) -> None:
+    night = Night(tmp_path)
+    night.order("a", {"tiny/a.py": "A = 1\n"})
+    assert dies(night, "run_started", "after")
+    roadmap = (night.repo / "roadmap.toml").read_text(encoding="utf-8")
+    (night.repo / "roadmap.toml").write_text('schema = "roadmap/1"\n', encoding="utf-8")
+    assert dies(night, "run_started", "before")
+    (night.repo / "roadmap.toml").write_text(roadmap, encoding="utf-8")
+    night.until_idle()
+    assert [event.run for event in night.events("run_started")] == ["a.1", "a.2"]
+    assert night.phases() == {"a": "healthy"}
     night.assert_sound()
 
 

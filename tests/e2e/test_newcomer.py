@@ -128,6 +128,7 @@ def test_the_printed_recipe_accepts_the_proof_and_refuses_another(make_desk: Mak
     assert desk.swarm("verify", str(forged)).returncode == 1
 
 
+@pytest.mark.slow
 def test_what_scripts_read_keeps_to_the_contract(make_desk: MakeDesk) -> None:
     desk = make_desk(order("one", "say hello from one", "write a.txt hello"))
     ended = desk.until_idle()
@@ -136,8 +137,8 @@ def test_what_scripts_read_keeps_to_the_contract(make_desk: MakeDesk) -> None:
     status = desk.status()
     Status.model_validate(status, strict=True)
     promised = {
-        "main", "health", "last_good", "work_orders", "landed", "reverted", "rejected", "parked", "approvals", "unproven",
-        "cost", "tokens", "duration_s",
+        "main", "health", "last_good", "work_orders", "landed", "reverted", "rejected", "parked", "approvals",
+        "unproven", "cost", "tokens", "duration_s",
     }  # fmt: skip
     assert promised <= status.keys()
     assert promised <= ended.summary.keys()
