@@ -1,6 +1,6 @@
 """All figures, or some by name, in one table at the end.
 
-    python -m benchmarks [NAME…] [--json] [--tiny] [--dir FOLDER]
+python -m benchmarks [NAME…] [--json] [--tiny] [--dir FOLDER]
 """
 
 from __future__ import annotations

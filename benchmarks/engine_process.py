@@ -53,7 +53,16 @@ def tinykit(folder: Path, roadmap: str = 'schema = "roadmap/1"\n') -> Bench:
 
 def git(folder: Path, *arguments: str) -> str:
     """As a person would call it, with a fixed identity and nobody's configuration."""
-    words = ["git", "-c", "user.name=bench", "-c", "user.email=bench@localhost", "-c", "commit.gpgsign=false", *arguments]
+    words = [
+        "git",
+        "-c",
+        "user.name=bench",
+        "-c",
+        "user.email=bench@localhost",
+        "-c",
+        "commit.gpgsign=false",
+        *arguments,
+    ]
     env = os.environ | {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
     return subprocess.run(words, cwd=folder, env=env, check=True, capture_output=True, encoding="utf-8").stdout.strip()
 

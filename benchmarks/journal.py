@@ -11,9 +11,9 @@ import sqlite3
 import time
 from pathlib import Path
 
-from swarm_tui.compose import SystemClock
 from benchmarks.figure import Beside, Figure, Scale
 from engine.journal import Journal
+from swarm_tui.compose import SystemClock
 
 FIELDS = {"gate": "unit", "result": "green", "executed": 212, "duration_s": 12.25, "log": "sha256:" + "0" * 64}
 ROUNDS = 5

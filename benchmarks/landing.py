@@ -82,7 +82,9 @@ def _landings(seen: Sequence[tuple[float, Event]]) -> list[dict[str, float]]:
     steps: dict[str, dict[str, float]] = {}
     commits: dict[str, str] = {}
     for at, event in seen:
-        change = commits.get(event.fields["commit"], "") if event.kind == "published" else event.fields.get("change", "")
+        change = (
+            commits.get(event.fields["commit"], "") if event.kind == "published" else event.fields.get("change", "")
+        )
         if change and event.kind in {kind for pair in STEPS.values() for kind in pair}:
             # A gate is green when the engine has seen it, before that is written down.
             steps.setdefault(change, {})[event.kind] = event.at if event.kind == "gate_finished" else at

@@ -35,7 +35,9 @@ def as_json(figures: Sequence[Figure]) -> list[dict[str, Any]]:
 def as_text(figures: Sequence[Figure]) -> str:
     rows = [HEAD, *(row for each in figures for row in _rows(each))]
     widths = [max(len(row[at]) for row in rows) for at in range(len(HEAD) - 1)]
-    lines = ["  ".join([*(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)), row[-1]]) for row in rows]
+    lines = [
+        "  ".join([*(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)), row[-1]]) for row in rows
+    ]
     lines.insert(1, "  ".join("─" * width for width in [*widths, len(HEAD[-1])]))
     return "\n".join(line.rstrip() for line in lines)
 

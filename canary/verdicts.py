@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from engine.ports import Verdict
+from engine.models.verdict import Verdict
 
 SEVERITY: tuple[Verdict, ...] = ("FAIL", "ENVIRONMENT", "INCONCLUSIVE", "PASS")
 """Worst first."""

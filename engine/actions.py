@@ -104,4 +104,6 @@ class FileBug(Action):
 
 MOVERS = (Land, Restore, Adopt)
 """Actions that move main. At most one of them is desired at a time, and none is cancelled once it began."""
+LANES: tuple[tuple[type[Action], ...], ...] = (MOVERS, (Publish,))
+"""Of each lane one action runs at a time: the next is planned again on what it leaves."""
 CANCELLABLE = (StartRun, GateChange, GateMain, RunCanary, CheckChange)

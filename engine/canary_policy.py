@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from engine.ports import Verdict
+from engine.models.verdict import Verdict
 
 Purpose = Literal["first", "rerun", "control", "culprit"]
 PACKAGE_FAILED = "package: "

@@ -22,6 +22,8 @@ from engine.state import (
     Verdict,
 )
 
+FOLD_VERSION = 1
+"""Raised when an event comes to mean something else: older snapshots are then folded again."""
 RETRY_BASE_S = 2.0
 PUBLISH_RETRY_S = 5.0
 
@@ -29,20 +31,30 @@ PUBLISH_RETRY_S = 5.0
 def apply(state: State, event: Event) -> str | None:
     """Fold one event into `state` (in place). Returns why a transition was refused, or None.
 
-    A refused event leaves the order as it was; the fold stays the same on every replay.
+    A refused event leaves the order as it was; the fold stays the same on every replay. That main moved is a fact and
+    never refused, whatever the order was doing.
     """
     state.seq = event.seq
-    refusal: str | None = None
-    order = state.orders.get(event.work_order) if event.work_order else None
-    if order is not None and event.kind in _MOVES:
-        phase = next_phase(order.phase, event.kind)
-        if phase is None:
-            return f"{event.work_order}: {event.kind} is not possible while it is {order.phase}"
-        order.phase, order.since = phase, event.at
+    refusal = _move_order(state, event) if event.work_order and event.kind in _MOVES else None
     handler = _HANDLERS.get(event.kind)
-    if handler is not None:
+    if handler is None or (refusal is not None and event.kind not in _FACTS):
+        return refusal
+    try:
         handler(state, event, event.fields)
+    except (KeyError, IndexError) as error:
+        return f"{event.kind} speaks of {error}, which is not known"
     return refusal
+
+
+def _move_order(state: State, event: Event) -> str | None:
+    order = state.orders.get(event.work_order)
+    if order is None:
+        return f"{event.work_order}: {event.kind} is not possible, there is no such order"
+    phase = next_phase(order.phase, event.kind)
+    if phase is None:
+        return f"{event.work_order}: {event.kind} is not possible while it is {order.phase}"
+    order.phase, order.since = phase, event.at
+    return None
 
 
 def _engine_started(state: State, event: Event, f: dict[str, Any]) -> None:
@@ -51,6 +63,10 @@ def _engine_started(state: State, event: Event, f: dict[str, Any]) -> None:
     state.publish_retry_at = 0.0
     state.cost_tonight = 0.0
     state.failures.clear()
+    # What a bad moment of the machine left undecided is asked again.
+    state.verified = {tree: verdict for tree, verdict in state.verified.items() if verdict.result == "green"}
+    unsure = ("ENVIRONMENT", "INCONCLUSIVE")
+    state.canaries = {commit: judged for commit, judged in state.canaries.items() if judged.verdict not in unsure}
 
 
 def _engine_stopped(state: State, _event: Event, _f: dict[str, Any]) -> None:
@@ -120,10 +136,11 @@ def _run_finished(state: State, event: Event, f: dict[str, Any]) -> None:
     if order is None:
         return
     order.run = ""
+    if f["counted"] or f["result"] == "asked":
+        order.resume = None
     if f["counted"]:
         order.attempts += 1
         order.spent += 1
-        order.resume = None
         state.failures.pop(f"dispatch:{event.work_order}", None)
 
 
@@ -146,6 +163,7 @@ def _change_proposed(state: State, event: Event, f: dict[str, Any]) -> None:
     if change.person:
         change.status, change.queued_seq = "queued", event.seq
         state.settled_user_main.append(change.head)
+        state.unproven += [commit for commit in f.get("commits", [change.head]) if commit not in state.unproven]
     state.changes[change.id] = change
     if order := state.orders.get(event.work_order):
         order.change = change.id
@@ -164,7 +182,7 @@ def _change_rejected(state: State, event: Event, f: dict[str, Any]) -> None:
     if change := state.changes.get(f.get("change", "")):
         change.status, change.why = "rejected", "; ".join(f["reasons"])
         if change.person:
-            state.publish_pending, state.publish_retry_at = change.why, 0.0
+            state.publish_pending, state.publish_retry_at = change.why, event.at
     if order := state.orders.get(event.work_order):
         order.feedback = list(f["reasons"])
         order.rejections += 1
@@ -197,13 +215,14 @@ def _change_landed(state: State, event: Event, f: dict[str, Any]) -> None:
     _moved_main(state, f)
     change = state.changes[f["change"]]
     change.status, change.commit = "landed", f["commit"]
-    if verdict := next((v for v in change.verdicts.values() if v.report == f["report"]), None):
+    order = state.orders.get(event.work_order)
+    verdict = next((v for v in change.verdicts.values() if v.report == f["report"]), None)
+    if verdict is not None and not (order is not None and order.spec.gates):
+        # A report on some of the gates let the change land, but does not say that main's tree passes all of them.
         state.verified[verdict.tree] = Verdict("green", verdict.report, verdict.tree, verdict.base, verdict.policy, [])
-    if change.person:
-        state.unproven = [*state.unproven, change.head]
     kind = "person" if change.person else "change"
     state.landings.append(Landing(f["commit"], f["tree"], kind, change.id, event.work_order))
-    if order := state.orders.get(event.work_order):
+    if order is not None:
         order.landed += 1
 
 
@@ -217,9 +236,9 @@ def _commits_adopted(state: State, _event: Event, f: dict[str, Any]) -> None:
     state.publish_pending = ""
 
 
-def _user_main_seen(state: State, _event: Event, f: dict[str, Any]) -> None:
+def _user_main_seen(state: State, event: Event, f: dict[str, Any]) -> None:
     state.user_main = f["commit"]
-    state.publish_retry_at = 0.0
+    state.publish_retry_at = event.at
 
 
 def _user_main_settled(state: State, _event: Event, f: dict[str, Any]) -> None:
@@ -233,16 +252,23 @@ def _published(state: State, _event: Event, f: dict[str, Any]) -> None:
 
 
 def _publish_pending(state: State, event: Event, f: dict[str, Any]) -> None:
+    state.publish_tries += 1
     if f["commit"] != state.main or state.published == state.main:
         return  # a late word about a main that has moved on, or came from the user's repository in the meantime
     state.publish_pending = f["reason"]
     state.publish_retry_at = event.at + PUBLISH_RETRY_S
+    state.failures.pop(f"publish:{f['commit']}", None)
+
+
+def _canary_started(state: State, _event: Event, f: dict[str, Any]) -> None:
+    if f["purpose"] != "culprit":
+        state.canaries.setdefault(f["about"], Canaried())
 
 
 def _canary_finished(state: State, _event: Event, f: dict[str, Any]) -> None:
     run = CanaryRun(f["purpose"], f["verdict"], f["reason"], f.get("flow", ""))
     if f["purpose"] == "culprit":
-        regression = next(r for r in state.regressions if not r.done)
+        regression = _open_regression(state)
         regression.probes.setdefault(f["commit"], []).append(run)
         return
     about = state.canaries.setdefault(f["about"], Canaried())
@@ -299,7 +325,11 @@ def _main_restored(state: State, event: Event, f: dict[str, Any]) -> None:
     suspected = {landing.commit for landing in suspects}
     for landing in gone:
         change = state.changes.get(landing.change)
-        if change is not None and change.status == "landed":
+        if change is not None and change.status == "landed" and change.person:
+            change.status = (
+                "reverted"  # its commits are in main's history for good: only the person can bring them back
+            )
+        elif change is not None and change.status == "landed":
             change.status, change.queued_seq, change.held = "queued", event.seq, landing.commit in suspected
             change.verdicts.clear()
         if order := state.orders.get(landing.order):
@@ -312,8 +342,15 @@ def _main_restored(state: State, event: Event, f: dict[str, Any]) -> None:
     state.frozen = state.frozen_kind = ""
 
 
+def _open_regression(state: State) -> Regression:
+    for regression in state.regressions:
+        if not regression.done:
+            return regression
+    raise KeyError("an open regression")
+
+
 def _culprit_found(state: State, event: Event, f: dict[str, Any]) -> None:
-    regression = next(r for r in state.regressions if not r.done)
+    regression = _open_regression(state)
     regression.culprit, regression.order, regression.done = f["commit"], event.work_order, True
     for landing in regression.suspects:
         if (change := state.changes.get(landing.change)) and landing.commit != f["commit"]:
@@ -321,7 +358,7 @@ def _culprit_found(state: State, event: Event, f: dict[str, Any]) -> None:
 
 
 def _culprit_unresolved(state: State, _event: Event, _f: dict[str, Any]) -> None:
-    regression = next(r for r in state.regressions if not r.done)
+    regression = _open_regression(state)
     regression.done = True
     regression.bug = "none"
     for landing in regression.suspects:
@@ -441,6 +478,7 @@ _HANDLERS: dict[str, Handler] = {
     "user_main_settled": _user_main_settled,
     "published": _published,
     "publish_pending": _publish_pending,
+    "canary_started": _canary_started,
     "canary_finished": _canary_finished,
     "canary_judged": _canary_judged,
     "work_order_healthy": _work_order_healthy,
@@ -464,6 +502,7 @@ _HANDLERS: dict[str, Handler] = {
     "disk_checked": _disk_low,
 }
 
+_FACTS = frozenset({"change_landed"})
 # Kinds whose meaning for the order is a transition of the table.
 _MOVES = frozenset(
     {

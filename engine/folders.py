@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
-import psutil
 
 from engine.errors import UserError
 
@@ -29,6 +28,7 @@ _NETWORK_TYPES = frozenset(
     | {"gluster", "glusterfs", "drvfs", "prl_fs", "vboxsf", "macfuse", "osxfuse", "fuse.sshfs", "fuse.rclone"}
     | {"fuse.glusterfs", "fuse.davfs2", "fuse.s3fs", "fuse.gvfsd-fuse", "fuse.smbnetfs"}
 )
+_OCTAL = re.compile(rb"\\([0-7]{3})")
 
 
 @dataclass(frozen=True)
@@ -168,10 +168,28 @@ def network_type(path: Path, mounts: Iterable[tuple[str, str]]) -> str | None:
 def _mounts() -> list[tuple[str, str]]:
     if sys.platform == "win32":
         return _remote_drives()
+    if sys.platform == "linux":
+        return _linux_mounts()
+    import psutil  # only here: on Linux a client does without its weight
+
     try:
         return [(partition.mountpoint, partition.fstype) for partition in psutil.disk_partitions(all=True)]
     except OSError:  # no mount table, as in some sandboxes: nothing is known, so nothing is refused
         return []
+
+
+def _linux_mounts() -> list[tuple[str, str]]:
+    try:
+        rows = Path("/proc/self/mounts").read_bytes().splitlines()
+    except OSError:
+        return []
+    # White space and backslashes in a mount point are octal there: `\\040`.
+    found = [row.split(b" ") for row in rows]
+    return [(os.fsdecode(_OCTAL.sub(_byte, row[1])), os.fsdecode(row[2])) for row in found if len(row) > 2]
+
+
+def _byte(octal: re.Match[bytes]) -> bytes:
+    return bytes([int(octal[1], 8) & 0xFF])
 
 
 def _remote_drives() -> list[tuple[str, str]]:

@@ -26,7 +26,7 @@ TRANSITIONS: dict[str, dict[Phase, Phase]] = {
     "change_proposed": {"running": "proposed"},
     "change_verifying": {"proposed": "verifying"},
     "change_queued": {"verifying": "queued"},
-    "change_landed": {"queued": "landed"},
+    "change_landed": {"queued": "landed", "cancelled": "landed", "parked": "landed"},
     "change_restored_away": {"landed": "queued"},
     "change_rejected": {"running": "rejected", "proposed": "rejected", "verifying": "rejected", "queued": "rejected"},
     "change_reverted": {"queued": "reverted", "landed": "reverted"},

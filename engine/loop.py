@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from engine.actions import CANCELLABLE, MOVERS, Action, Record
+from engine.actions import CANCELLABLE, LANES, Action, Record
 from engine.errors import SwarmError
 from engine.fold import apply
 from engine.journal import Journal
@@ -113,7 +113,7 @@ class Engine:
         # Told to end, not waited for: whatever is awaited between the plan and its starts makes the plan a stale one.
         self._cancel([k for k in self._running if k not in desired and isinstance(self._actions[k], CANCELLABLE)])
         for key, action in desired.items():
-            if key not in self._running and not (isinstance(action, MOVERS) and self._moving()):
+            if key not in self._running and not self._lane_is_taken(action):
                 self._start(key, action)
         self._maybe_snapshot()
         idle = made.settled and not self._running and (until_idle or self.state.draining)
@@ -125,9 +125,9 @@ class Engine:
             return idle
         return False
 
-    def _moving(self) -> bool:
-        """One mover at a time: the next is planned again on the main that this one leaves."""
-        return any(isinstance(action, MOVERS) for action in self._actions.values())
+    def _lane_is_taken(self, action: Action) -> bool:
+        lane = next((lane for lane in LANES if isinstance(action, lane)), None)
+        return lane is not None and any(isinstance(other, lane) for other in self._actions.values())
 
     def _patience(self, wake_at: float | None, now: float, deadline: float | None) -> float | None:
         waits = [max(0.0, wake_at - now)] if wake_at is not None else []

@@ -16,6 +16,7 @@ from engine.models.report import GuardResult, VerificationReport
 from engine.models.roadmap import WorkOrder
 from engine.models.settings import AgentSettings, Gate, Guards
 from engine.models.task import GrantedOperation, Operation, Task
+from engine.models.verdict import Verdict
 
 
 class Clock(Protocol):
@@ -226,8 +227,6 @@ class GateRunner(Protocol):
 
 
 # ---- canary --------------------------------------------------------------------------------------------------------
-
-Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE", "ENVIRONMENT"]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import fields, is_dataclass
 from pydantic import TypeAdapter, ValidationError
 
 import engine.state as state_module
-from engine.fold import apply
+from engine.fold import FOLD_VERSION, apply
 from engine.models.event import Event
 from engine.models.roadmap import WorkOrder
 from engine.state import State
@@ -24,7 +24,7 @@ def _adapter() -> TypeAdapter[State]:
 @functools.cache
 def shape() -> str:
     """A digest of the names and types of everything in the state: snapshots of another shape are not read."""
-    parts = [state_module.__name__]
+    parts = [state_module.__name__, str(FOLD_VERSION)]
     for value in vars(state_module).values():
         if isinstance(value, type) and is_dataclass(value):
             parts += [value.__name__, *(f"{each.name}:{each.type}" for each in fields(value))]

@@ -199,6 +199,7 @@ class State:
     published: str = ""
     publish_pending: str = ""
     publish_retry_at: float = 0.0
+    publish_tries: int = 0
     approvals: dict[str, Approval] = field(default_factory=dict[str, Approval])
     intents: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     failures: dict[str, Failure] = field(default_factory=dict[str, Failure])
@@ -211,10 +212,6 @@ class State:
     tokens: int = 0
     cost: float = 0.0
     cost_tonight: float = 0.0
-    refusals: list[str] = field(default_factory=list[str])
-
-    def landing_of(self, commit: str) -> Landing | None:
-        return next((landing for landing in self.landings if landing.commit == commit), None)
 
     def queue(self) -> list[Change]:
         """Changes on the train in the order in which they may land: priority, then arrival."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.folders import StateFolder, state_folder_for
-from engine.git.publish import Repository, inspect
+from engine.git.user_repository import Repository, inspect
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Dangerous operations that agents ask for: frozen, asked once, and carried out in a fresh workspace of the frozen tree."""
+"""Dangerous operations that agents ask for: frozen, asked once, carried out in a fresh workspace of the frozen tree."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from engine.effects.world import KEEP_WORDS, World
-from engine.errors import SwarmError
+from engine.errors import SwarmError, UserError
 from engine.git.workspaces import Harvest, Workspace
 from engine.models.event import NewEvent
 from engine.models.task import GrantedOperation, Operation
@@ -19,12 +19,14 @@ from engine.state import Order
 from engine.text.sanitise import sanitise, sanitise_line
 
 OPERATION_WALL_S = 600.0
+MAX_QUESTIONS = 5
+"""Different questions of one order, after which the answer no is the end of an attempt."""
 
 
 def ask(world: World, order: Order, run: str, operation: Operation, harvest: Harvest) -> list[NewEvent]:
     """The events that park the order behind an approval of exactly this operation on exactly this tree."""
     asked = operation.model_dump()
-    digest = hashlib.sha256(json.dumps([asked, harvest.tree], sort_keys=True).encode("utf-8")).hexdigest()
+    digest = _digest(operation, harvest)
     ident = approval_id("operation", order.spec.id, digest)
     settings = world.settings()
     argv = " ".join(sanitise_line(part) for part in operation.argv)
@@ -53,6 +55,20 @@ def ask(world: World, order: Order, run: str, operation: Operation, harvest: Har
     return events
 
 
+def asks_in_vain(world: World, order: Order, operation: Operation, harvest: Harvest) -> bool:
+    """Whether an agent that was just told no asks the same again, or goes on asking: that must not go on for ever."""
+    if order.resume is None or order.resume.answer != "denied":
+        return False
+    approvals = world.state().approvals
+    same = approval_id("operation", order.spec.id, _digest(operation, harvest)) in approvals
+    return same or sum(one.order == order.spec.id for one in approvals.values()) >= MAX_QUESTIONS
+
+
+def _digest(operation: Operation, harvest: Harvest) -> str:
+    bound = json.dumps([operation.model_dump(), harvest.tree], sort_keys=True)
+    return hashlib.sha256(bound.encode("utf-8")).hexdigest()
+
+
 async def execute_granted(world: World, order: Order, workspace: Workspace, run: str) -> list[GrantedOperation]:
     """Carry out what a person approved, once, before the agent goes on; an answer of no is only passed on.
 
@@ -77,6 +93,9 @@ async def _execute(world: World, operation: Operation, workspace: Workspace, run
     folder = world.folders.runs / run / "granted"
     home = folder / "home"
     await asyncio.to_thread(home.mkdir, parents=True, exist_ok=True)
+    if _in_the_state_folder(operation.argv[0], world.folders.root):
+        # Programs may be asked for their version, out here; what an agent has written there is for the sandbox alone.
+        raise UserError("the approved operation names a program in the swarm's own folder, where agents write")
     program = await asyncio.to_thread(world.ports.programs.resolve, operation.argv[0])
     result = await world.ports.executor.run(
         ProcessSpec(
@@ -92,6 +111,11 @@ async def _execute(world: World, operation: Operation, workspace: Workspace, run
     if result.end == "not_started":
         raise SwarmError(f"the approved operation could not be started: {result.note}")
     return result.exit_code
+
+
+def _in_the_state_folder(program: str, root: Path) -> bool:
+    path = Path(program)
+    return path.is_absolute() and (path.is_relative_to(root) or path.resolve().is_relative_to(root.resolve()))
 
 
 def _inside(workspace: Path, cwd: str) -> Path:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Coroutine
 from typing import Any
 
 from engine.actions import StartRun
-from engine.effects.operations import ask, execute_granted
+from engine.effects.operations import ask, asks_in_vain, execute_granted
 from engine.effects.world import KEEP_WORDS, World
 from engine.errors import SwarmError, UserError
 from engine.git.workspaces import Harvest, Workspace, Workspaces
@@ -47,12 +48,11 @@ async def start_run(world: World, action: StartRun) -> None:
         await _interrupted(world, action, workspace, str(error), parked)
         return
     except Exception as error:
-        await _interrupted(
-            world,
-            action,
-            workspace,
-            str(error) if isinstance(error, SwarmError) else f"{type(error).__name__}: {error}",
-        )
+        why = str(error) if isinstance(error, SwarmError) else f"{type(error).__name__}: {error}"
+        # Once it is told, nobody desires this run any more, and it is cancelled; its failure has to count all the same,
+        # or the next one would follow at once, for ever.
+        with contextlib.suppress(asyncio.CancelledError):
+            await _to_the_end(_interrupted(world, action, workspace, why))
         raise
     await _to_the_end(_conclude(world, order, action.run, workspace, result, name))
 
@@ -165,7 +165,11 @@ async def _conclude(
         if result.tokens or result.cost
         else []
     )
-    if result.end == "asked" and result.asked is not None:
+    if result.end == "asked" and result.asked is not None and asks_in_vain(world, order, result.asked, harvest):
+        why = "it was denied what it asked for, and only asks again"
+        drafts.append(NewEvent("run_finished", _finished("failed", True, why, harvest.commit, result)))
+        drafts.append(NewEvent("change_rejected", {"change": "", "reasons": [why], "kept": harvest.commit}))
+    elif result.end == "asked" and result.asked is not None:
         drafts.append(
             NewEvent("run_finished", _finished("asked", False, "it waits for an approval", harvest.commit, result))
         )

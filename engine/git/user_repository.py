@@ -10,6 +10,18 @@ from engine.git.door import Completed, UserGit
 from engine.git.names import check_branch, decode_path
 from engine.text.sanitise import sanitise_line
 
+_ABOUT = (
+    "--is-bare-repository",
+    "--is-shallow-repository",
+    "--show-object-format",
+    "--path-format=absolute",
+    "--git-dir",
+    "--git-common-dir",
+    "--show-toplevel",
+)
+"""Asked at once, since each call of git costs milliseconds. Only the last one fails where there are no files."""
+_ABOUT_ROWS = len(_ABOUT) - 1  # --path-format says nothing itself
+
 
 @dataclass(frozen=True)
 class Repository:
@@ -35,32 +47,35 @@ def inspect(path: Path, main_branch: str | None = None) -> Repository:
     if not path.is_dir():
         raise UserError(f"{sanitise_line(str(path))} is not a folder: name a git repository with --repo.")
     git, shown = UserGit(path), sanitise_line(str(path))
-    bare = git.run("rev-parse", "--is-bare-repository", ok=(0, 128))
-    if bare.returncode != 0:
-        raise UserError(_why_not(shown, bare))
-    if bare.line == "true":
+    about = git.run("rev-parse", *_ABOUT, ok=(0, 128))
+    rows = [decode_path(row.removesuffix(b"\r")) for row in about.stdout.removesuffix(b"\n").split(b"\n")]
+    if not about.stdout:
+        raise UserError(_why_not(shown, about))
+    if rows[0] == "true":
         raise UserError(f"{shown} is a bare repository: name a clone of it that has files.")
-    top = git.run("rev-parse", "--show-toplevel", ok=(0, 128))
-    if top.returncode != 0:
+    if about.returncode != 0:
         raise UserError(f"{shown} lies inside a repository's .git: name the folder with the files.")
+    if len(rows) != _ABOUT_ROWS:
+        raise UserError(f"{shown} has a line break in its path: move it to a folder without one.")
+    _, shallow, object_format, *paths = rows
     head = git.run("rev-parse", "--verify", "--quiet", "HEAD^{commit}", ok=(0, 1, 128))
     wanted = check_branch(main_branch) if main_branch is not None else None
     if head.returncode != 0 and (wanted is None or user_tip(path, wanted) is None):
         raise UserError(f"{shown} has no commit yet: make the first one, then start the swarm.")
     if wanted is not None and user_tip(path, wanted) is None:
         raise UserError(f'{shown} has no branch "{wanted}": name the right one as project.main in swarm.toml.')
-    if git.run("rev-parse", "--is-shallow-repository").line == "true":
+    if shallow == "true":
         raise UserError(f"{shown} is a shallow clone: run `git fetch --unshallow` first.")
     if git.run("config", "--get", "extensions.partialClone", ok=(0, 1)).returncode == 0:
         raise UserError(f"{shown} is a partial clone, whose history has holes: clone it without --filter.")
     branch = git.run("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1))
     return Repository(
-        root=_path(top),
-        git_dir=_path(git.run("rev-parse", "--absolute-git-dir")),
-        common_dir=_path(git.run("rev-parse", "--path-format=absolute", "--git-common-dir")),
+        root=Path(paths[2]),
+        git_dir=Path(paths[0]),
+        common_dir=Path(paths[1]),
         branch=branch.line if branch.returncode == 0 else None,
         head=head.line if head.returncode == 0 else "",
-        object_format=git.run("rev-parse", "--show-object-format").line,
+        object_format=object_format,
     )
 
 
@@ -79,7 +94,3 @@ def _why_not(path: str, done: Completed) -> str:
         return f"{path} is not in a git repository: name one with --repo, or run `git init` and commit."
     first = next((line for line in done.stderr.splitlines() if line.strip()), "git gave no reason")
     return f"git cannot read {path} ({sanitise_line(first.strip())[:200]}): mend that first."
-
-
-def _path(done: Completed) -> Path:
-    return Path(decode_path(done.stdout.removesuffix(b"\n").removesuffix(b"\r")))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sqlite3
 import sys
@@ -10,8 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import psutil
 
 from engine.durable import sync_folder
 from engine.errors import UserError
@@ -22,6 +19,9 @@ from engine.journal.writer import AppendRequest, OnBatch, SettleRequest, Snapsho
 from engine.models.event import Event, NewEvent
 
 if TYPE_CHECKING:
+    # For types alone: a client reads journals without the weight of a loop.
+    import asyncio
+
     from engine.ports import Clock
 
 BALLAST_BYTES = 8_000_000
@@ -193,5 +193,7 @@ def boot_id() -> str:
     if sys.platform == "linux":
         with suppress(OSError):
             return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    import psutil  # only here: every client would pay for it
+
     # Derived from the wall clock elsewhere, so it may move by a second when that is set: rounded to a minute.
     return f"boot-{round(psutil.boot_time() / 60)}"

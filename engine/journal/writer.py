@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import sqlite3
@@ -12,12 +11,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from engine.errors import InfrastructureFault
 from engine.journal.rows import GENESIS, Draft, chain_hash
 from engine.journal.schema import explained, lacks_room
 from engine.models.event import Event
+
+if TYPE_CHECKING:
+    import asyncio
 
 MAX_BATCH: Final = 512
 _KEEP_SNAPSHOTS: Final = 2
@@ -50,7 +52,7 @@ class SnapshotRequest:
 
 
 Request = AppendRequest | SettleRequest | SnapshotRequest
-Outcome = tuple[asyncio.Future[Any], Any]
+Outcome = tuple["asyncio.Future[Any]", Any]
 
 
 class Writer:

@@ -133,6 +133,7 @@ class ChangeProposed(EventFields):
     risk: str = ""
     rollback: str = ""
     person: bool = False
+    commits: list[str] = []
     skipped: list[str] = []
 
 
@@ -260,7 +261,7 @@ class CanaryJudged(EventFields):
 
 class LandingFrozen(EventFields):
     reason: str
-    why: Literal["canary", "gates"]
+    why: Literal["canary", "gates", "restore"]
 
 
 class LandingThawed(EventFields):

@@ -48,6 +48,8 @@ def _canary_target(wishes: Wishes) -> str | None:
         landing.commit
         for landing in state.landings
         if landing.commit != state.last_good
+        and (proved := state.verified.get(landing.tree)) is not None
+        and proved.result == "green"
         and not (state.canaries.get(landing.commit) and state.canaries[landing.commit].verdict)
     ]
     if _red_landing(wishes) is not None or not open_:
@@ -76,12 +78,19 @@ def _probe(wishes: Wishes, commit: str, about: str, purpose: str, nth: int) -> N
 
 
 def _red_landing(wishes: Wishes) -> str | None:
-    """The first landing since last good whose canary was judged FAIL, while it is still on main."""
-    for landing in wishes.state.landings:
-        judged = wishes.state.canaries.get(landing.commit)
+    """The first landing since last good whose canary was judged FAIL, while it is still on main.
+
+    What a person committed after it may be the cure: it is judged first.
+    """
+    state = wishes.state
+    red: str | None = None
+    for landing in state.landings:
+        judged = state.canaries.get(landing.commit)
         if judged is not None and judged.verdict == "FAIL" and not judged.waived:
-            return landing.commit
-    return None
+            red = red or landing.commit
+        elif landing.kind == "person" and (judged is None or judged.verdict != "FAIL"):
+            red = None
+    return red
 
 
 def regressions(wishes: Wishes) -> None:
@@ -101,6 +110,8 @@ def regressions(wishes: Wishes) -> None:
                 )
     red = _red_landing(wishes)
     if red is None:
+        if state.frozen_kind in ("canary", "restore"):
+            wishes.record("landing_thawed", reason="a person's newer commit is judged first")
         return
     if not state.frozen:
         judged = state.canaries[red]
@@ -124,14 +135,22 @@ def _restore(wishes: Wishes, red: str) -> None:
         if answer != "approved":
             return
     effect = f"restore:{state.last_good[:16]}:{state.main[:16]}"
-    wishes.attempt(effect, lambda key: Restore(key, effect, state.last_good, red))
+    if not wishes.attempt(effect, lambda key: Restore(key, effect, state.last_good, red)):
+        error = state.failures[effect].error
+        wishes.record(
+            "landing_frozen",
+            "",
+            red,
+            reason=f"main is red at {red[:12]} and cannot be put back: {error}",
+            why="restore",
+        )
 
 
 def _why_ask(wishes: Wishes) -> str:
     state = wishes.state
     if not canary_policy.may_restore(state.restores_at, wishes.now):
         return "main was restored too often within a day"
-    if any(landing.kind == "person" for landing in state.landings):
+    if any(landing.kind == "person" and landing.commit != state.last_good for landing in state.landings):
         return "a person's commits have come since last good, and this takes them off main (they stay in its history)"
     return ""
 

@@ -36,8 +36,8 @@ def adopt(wishes: Wishes) -> None:
     if not seen or seen in state.known_main or seen in state.settled_user_main:
         return
     effect = f"adopt:{seen}"
-    if not wishes.attempt(effect, lambda key: Adopt(key, effect, seen)):
-        wishes.record("user_main_settled", commit=seen)
+    # After too many faults of the machine it waits for the next start; the commits are safe where they are.
+    wishes.attempt(effect, lambda key: Adopt(key, effect, seen))
 
 
 def publish(wishes: Wishes) -> None:
@@ -48,11 +48,13 @@ def publish(wishes: Wishes) -> None:
         wishes.wake(state.publish_retry_at)
         return
     effect = f"publish:{state.main}"
-    key = f"{effect}#{state.publish_retry_at:.0f}"
-    if state.failures.get(effect) is None:
-        wishes.actions.append(Publish(key, effect, state.main))
-    else:
-        wishes.attempt(effect, lambda retry: Publish(retry, effect, state.main))
+    failed = state.failures.get(effect)
+    key = f"{effect}#{state.publish_tries}.{failed.count if failed else 0}"
+    if not wishes.attempt(effect, lambda _: Publish(key, effect, state.main)):
+        error = state.failures[effect].error
+        wishes.record(
+            "publish_pending", "", state.main, commit=state.main, reason=f"it failed again and again: {error}"
+        )
 
 
 def people_proved(wishes: Wishes) -> None:

@@ -16,12 +16,23 @@ def approvals(wishes: Wishes) -> None:
     for approval in wishes.state.approvals.values():
         if approval.status != "pending":
             continue
-        if approval.expires_at <= wishes.now:
-            wishes.record(
-                "approval_answered", approval.order, approval.id, approval=approval.id, answer="expired", by="clock"
-            )
+        if by := "events" if _is_moot(wishes, approval) else "clock" if approval.expires_at <= wishes.now else "":
+            fields = {"approval": approval.id, "answer": "expired", "by": by}
+            wishes.record("approval_answered", approval.order, approval.id, **fields)
         else:
             wishes.wake(approval.expires_at)
+
+
+def _is_moot(wishes: Wishes, approval: Approval) -> bool:
+    """Whether nothing hangs on the answer any more."""
+    state = wishes.state
+    if approval.danger == "land":
+        change = state.changes.get(approval.subject)
+        return change is None or change.status != "queued"
+    if approval.danger == "restore" and not approval.order:
+        return not state.frozen or approval.operation["from"] != state.main
+    order = state.orders.get(approval.order)
+    return order is None or order.phase != "parked" or order.approval != approval.id
 
 
 def work_orders(wishes: Wishes) -> None:

@@ -12,6 +12,9 @@ from engine.planner.wishes import Wishes, approval_id
 from engine.scope import matches
 from engine.state import Change, Order, Verdict
 
+SPECULATIVE_NICE = 10
+"""Of gates that only matter if what stands before them does not land."""
+
 
 def checks(wishes: Wishes) -> None:
     for change in wishes.state.changes.values():
@@ -28,20 +31,14 @@ def _verdict(wishes: Wishes, change: Change) -> Verdict | None:
 
 def train(wishes: Wishes) -> None:
     """Candidates are gated on main's own tip side by side; only the first in line lands, the others gate
-    again after it."""
+    again after it. What waits for a person stands aside and holds nobody up."""
     if wishes.state.base_verdict() is None:
         return
-    queue = [change for change in wishes.state.queue() if _gateable(wishes, change)]
+    queue = [c for c in wishes.state.queue() if _gateable(wishes, c) and _allowed(wishes, c)]
     for place, change in enumerate(queue[: wishes.settings.limits.gate_slots]):
         verdict = _verdict(wishes, change)
         if verdict is None:
-            effect = f"gate:{change.id}@{wishes.state.main_tree[:16]}"
-            main = wishes.state.main
-            if not wishes.attempt(
-                effect,
-                lambda key, c=change.id, e=effect, p=place, m=main: GateChange(key, e, c, m, 0 if p == 0 else 10),
-            ):
-                wishes.park_failed(change.order, effect)
+            _gate(wishes, change, place)
         elif verdict.result == "red":
             wishes.record(
                 "change_rejected",
@@ -51,48 +48,52 @@ def train(wishes: Wishes) -> None:
                 reasons=verdict.reasons,
                 report=verdict.report,
             )
-        elif place == 0 and verdict.result == "green" and not wishes.state.frozen:
-            _land(wishes, change, verdict)
+        elif place == 0 and verdict.result == "green" and not _frozen_for(wishes, change):
+            effect = f"land:{change.id}:{verdict.report[-16:]}"
+            if not wishes.attempt(effect, lambda key, c=change, e=effect, v=verdict: Land(key, e, c.id, v.report)):
+                wishes.park_failed(change.order, effect)
+
+
+def _gate(wishes: Wishes, change: Change, place: int) -> None:
+    state = wishes.state
+    effect = f"gate:{change.id}.{change.queued_seq}@{state.main_tree[:16]}:{state.policy[-8:]}"
+    nice = 0 if place == 0 else SPECULATIVE_NICE
+    if not wishes.attempt(effect, lambda key: GateChange(key, effect, change.id, state.main, nice)):
+        wishes.park_failed(change.order, effect)
+
+
+def _mends_main(wishes: Wishes, change: Change) -> bool:
+    order = wishes.state.orders.get(change.order)
+    return change.person or (order is not None and order.spec.kind == "fix")
 
 
 def _gateable(wishes: Wishes, change: Change) -> bool:
+    """While main's own gates are red, only what may mend them is tried."""
     base = wishes.state.base_verdict()
-    if base is None or base.result == "green" or change.person:
+    return base is None or base.result == "green" or _mends_main(wishes, change)
+
+
+def _frozen_for(wishes: Wishes, change: Change) -> bool:
+    return bool(wishes.state.frozen) and not (wishes.state.frozen_kind == "gates" and _mends_main(wishes, change))
+
+
+def _allowed(wishes: Wishes, change: Change) -> bool:
+    """Whether nobody has to be asked, or a person has approved this very change. Asks, and acts on the answer."""
+    order = wishes.state.orders.get(change.order)
+    if not (danger := land_danger(change, order, wishes.settings)):
         return True
-    order = wishes.state.orders.get(change.order)
-    return order is not None and order.spec.kind == "fix"
-
-
-def _land(wishes: Wishes, change: Change, verdict: Verdict) -> None:
-    order = wishes.state.orders.get(change.order)
-    if danger := land_danger(change, order, wishes.settings):
-        ident = approval_id("land", change.id, verdict.tree)
-        approval = wishes.state.approvals.get(ident)
-        if approval is None:
-            wishes.ask(
-                ident,
-                "land",
-                f"land {change.order}",
-                danger,
-                change.order,
-                {"argv": ["land", change.id], "tree": verdict.tree},
-                change.id,
-            )
-            return
-        if approval.status == "denied":
-            reason = "a person denied its landing" + (f": {approval.said}" if approval.said else "")
-            wishes.record("change_rejected", change.order, change.id, change=change.id, reasons=[reason])
-            return
-        if approval.status == "expired":
-            if order is not None:
-                why = "nobody answered in time whether it may land"
-                wishes.park(order, why, f"to be asked again: swarm retry {change.order}")
-            return
-        if approval.status == "pending":
-            return
-    effect = f"land:{change.id}:{verdict.report[-16:]}"
-    if not wishes.attempt(effect, lambda key: Land(key, effect, change.id, verdict.report)):
-        wishes.park_failed(change.order, effect)
+    ident = approval_id("land", change.id, change.tree, str(change.queued_seq))
+    approval = wishes.state.approvals.get(ident)
+    if approval is None:
+        operation = {"argv": ["land", change.id], "tree": change.tree}
+        wishes.ask(ident, "land", f"land {change.order}", danger, change.order, operation, change.id)
+    elif approval.status == "denied":
+        reason = "a person denied its landing" + (f": {approval.said}" if approval.said else "")
+        wishes.record("change_rejected", change.order, change.id, change=change.id, reasons=[reason])
+    elif approval.status == "expired" and order is not None:
+        why = "nobody answered in time whether it may land"
+        wishes.park(order, why, f"to be asked again: swarm retry {change.order}")
+    return approval is not None and approval.status == "approved"
 
 
 def land_danger(change: Change, order: Order | None, settings: Settings) -> str:

@@ -21,6 +21,8 @@ BUILT_IN: tuple[str, ...] = (
     # what test runners and interpreters read by themselves
     *("**/conftest.py", "**/pytest.ini", "**/.pytest.ini", "**/pytest.toml", "**/.pytest.toml", "**/tox.ini"),
     *("**/sitecustomize.py", "**/usercustomize.py", "**/*.pth", "**/.coveragerc"),
+    # bytecode: Python runs it instead of a source (a test, a conftest.py) that nobody seems to have changed
+    *("**/__pycache__/**", "**/*.pyc"),
     # what builds run or are redirected by
     *("**/build.rs", "**/.cargo/**", "**/.config/nextest.toml", "**/nextest.toml"),
     *("**/rust-toolchain", "**/rust-toolchain.toml", "**/.npmrc", "**/pip.conf", "**/uv.toml"),

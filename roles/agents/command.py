@@ -180,6 +180,8 @@ def _asked(result: AgentResult, raw: bytes | None) -> AgentResult:
         return replace(result, note=f"its question cannot be read: {error.errors()[0]['msg']}")
     if not operation.argv or not below_workspace(operation.cwd):
         return replace(result, note="its question names no command, or a folder outside the workspace")
+    if any("\0" in part for part in operation.argv):
+        return replace(result, note="its question has a NUL in its command, which no program can be given")
     return replace(result, end="asked", asked=operation)
 
 

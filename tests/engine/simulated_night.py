@@ -6,12 +6,14 @@ Trees are sets of change ids, so that "the merged tree" and "exactly this tree" 
 from __future__ import annotations
 
 import copy
+import hashlib
 import random
 from dataclasses import dataclass, field
 from typing import Any
 
 from engine.actions import (
     CANCELLABLE,
+    LANES,
     MOVERS,
     Action,
     Adopt,
@@ -74,8 +76,11 @@ class SimulatedNight:
     report_of: dict[str, tuple[str, str]] = field(default_factory=dict)
     epoch: int = 0
     steps: int = 0
+    finished: set[str] = field(default_factory=set)
+    """Keys that ended in this epoch."""
     people: dict[str, str] = field(default_factory=dict)
     """A person's commits: each and the commit that it was made on."""
+    judged_first: list[str] = field(default_factory=list)
     checkout: str = "c0"
     """Where the user's own main points."""
 
@@ -93,7 +98,7 @@ class SimulatedNight:
     # -- the world -----------------------------------------------------------------------------------------------
 
     def tree_id(self, tree: frozenset[str]) -> str:
-        return "t:" + ",".join(sorted(tree))
+        return hashlib.sha256(",".join(sorted(tree)).encode()).hexdigest()[:40]
 
     def chance(self, odds: float, *about: object) -> bool:
         """The same question has the same answer within one night."""
@@ -126,6 +131,7 @@ class SimulatedNight:
 
     def start_engine(self) -> None:
         self.epoch += 1
+        self.finished.clear()
         self.emit(NewEvent("engine_started", {"epoch": self.epoch, "version": "0", "pid": 1}))
         for intent in list(self.state.intents.values()):
             self.emit(NewEvent("intent_abandoned", {"effect_id": intent["effect_id"], "reason": "restart"}))
@@ -199,13 +205,17 @@ class SimulatedNight:
         for key in [k for k, a in self.pending.items() if k not in desired and isinstance(a, CANCELLABLE)]:
             self.cancelled(self.pending.pop(key))
         for key, action in desired.items():
-            moving = any(isinstance(other, MOVERS) for other in self.pending.values())
-            if key not in self.pending and not (moving and isinstance(action, MOVERS)):
+            lane = next((lane for lane in LANES if isinstance(action, lane)), ())
+            taken = any(isinstance(other, lane) for other in self.pending.values())
+            if key not in self.pending and not taken:
+                if key in self.finished:
+                    self.violations.append(f"{key} is asked for again after it ended")
                 self.pending[key] = action
                 self.begin(action)
         if self.pending:
             key = self.random.choice(sorted(self.pending))
             self.now += self.random.random() * 60
+            self.finished.add(key)
             self.finish(self.pending.pop(key))
             return True
         if made.settled:
@@ -238,12 +248,17 @@ class SimulatedNight:
                     action.run,
                 )
             )
+        if isinstance(action, RunCanary):
+            fields = {"commit": action.commit, "about": action.about, "purpose": action.purpose}
+            self.emit(NewEvent("canary_started", fields))
         if isinstance(action, CheckChange) and self.state.changes[action.change].status == "proposed":
             self.emit(NewEvent("change_verifying", {"change": action.change}, self.state.changes[action.change].order))
 
     def cancelled(self, action: Action) -> None:
         if isinstance(action, StartRun) and self.state.orders[action.order].phase == "running":
             self.violations.append(f"{action.key} was cancelled while it was wanted")
+        if isinstance(action, RunCanary) and action.commit in [landing.commit for landing in self.state.landings]:
+            self.violations.append(f"{action.key} was cancelled because something newer landed")
 
     def finish(self, action: Action) -> None:
         if not isinstance(action, StartRun) and self.random.random() < self.odds.machine_fails:
@@ -441,6 +456,8 @@ class SimulatedNight:
         return {commit for tip in tips for commit in self.own_line(tip)}
 
     def _RunCanary(self, a: RunCanary) -> None:  # noqa: N802
+        if a.purpose == "first":
+            self.judged_first.append(a.commit)
         verdict = "FAIL" if self.canary_is_red(self.commits[a.commit]) else "PASS"
         self.emit(
             NewEvent(

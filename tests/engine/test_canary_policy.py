@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.canary_policy import Found, Judged, Next, Nobody, Probe, confirm, culprit, may_restore
-from engine.ports import Verdict
+from engine.models.verdict import Verdict
 
 VERDICTS: list[Verdict] = ["PASS", "FAIL", "INCONCLUSIVE", "ENVIRONMENT"]
 World = Callable[[str, int], tuple[Verdict, str]]
