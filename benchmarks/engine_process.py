@@ -38,9 +38,11 @@ class Bench:
 
 
 def environment() -> dict[str, str]:
-    """Gates of tinykit are Python programs: they run with this interpreter."""
+    """Gates of tinykit are Python programs: they run with this interpreter. Bytecode is kept, as after an installation:
+    what starts would otherwise be compiled anew each time."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    return os.environ | {"PATH": path}
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return kept | {"PATH": path}
 
 
 def tinykit(folder: Path, roadmap: str = 'schema = "roadmap/1"\n') -> Bench:

@@ -10,6 +10,7 @@ from typing import get_args
 from engine.models.problem import Problem
 from engine.models.roadmap import OrderKind, Roadmap, WorkOrder
 from engine.models.settings import Settings
+from engine.not_yet import roadmap_not_yet, settings_not_yet
 from engine.scope import fault, matches
 from engine.toml_lines import Loc
 from engine.wording import Locate, closest, quoted
@@ -47,7 +48,7 @@ def check_settings(settings: Settings, locate: Locate | None = None) -> list[Pro
         )
     problems += _glob_problems(settings.merge.ask_if.paths, ("merge", "ask_if", "paths"), at)
     problems += _glob_problems(settings.guards.protected, ("guards", "protected"), at)
-    return [*problems, *_weaknesses(settings, at)]
+    return [*problems, *settings_not_yet(settings, at), *_weaknesses(settings, at)]
 
 
 def check_roadmap(
@@ -82,7 +83,7 @@ def check_roadmap(
         {order.id: ("work_order", n, "depends_on") for n, order in enumerate(roadmap.work_order)},
         at,
     )
-    return problems
+    return [*problems, *roadmap_not_yet(roadmap, at)]
 
 
 class _Known:

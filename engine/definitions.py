@@ -35,6 +35,16 @@ def policy_digest(settings: Settings) -> str:
     return f"sha256:{hashlib.sha256(raw).hexdigest()}"
 
 
+def _told(settings: Settings) -> dict[str, Any]:
+    """What a status tells of them, see `state.InForce`."""
+    return {
+        "implementer": settings.roles.get("implementer", ""),
+        "flows": len(settings.canary.flow),
+        "cost_per_night": settings.limits.cost_per_night,
+        "tokens_per_work_order": settings.limits.tokens_per_work_order,
+    }
+
+
 def digest_of(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode("utf-8")).hexdigest()[:16]
 
@@ -89,7 +99,8 @@ class Definitions:
         # What is in force is always said, or reports would be bound to another policy. What is still wrong comes after
         # it, so that it stays visible.
         self._settings = mark
-        read = NewEvent("settings_read", {"policy": policy, "settings": mark, "bootstrap": self.bootstrap})
+        bound = {"policy": policy, "settings": mark, "bootstrap": self.bootstrap}
+        read = NewEvent("settings_read", bound | _told(self.current))
         return [read, *(self._refusal("settings_refused", name) for name in names if name in self._errors)]
 
     def read_roadmap(self, known: Mapping[str, WorkOrder]) -> list[NewEvent]:

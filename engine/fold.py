@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 from engine.lifecycle import next_phase
@@ -14,6 +15,7 @@ from engine.state import (
     CanaryRun,
     Change,
     Failure,
+    InForce,
     Landing,
     Order,
     Regression,
@@ -105,6 +107,8 @@ def _roadmap_refused(state: State, _event: Event, f: dict[str, Any]) -> None:
 def _settings_read(state: State, _event: Event, f: dict[str, Any]) -> None:
     state.settings_error = ""
     state.policy, state.bootstrap = f["policy"], f["bootstrap"]
+    told = {each.name: f[each.name] for each in fields(InForce) if each.name in f}
+    state.in_force = InForce(**told)
 
 
 def _settings_refused(state: State, _event: Event, f: dict[str, Any]) -> None:
@@ -184,12 +188,14 @@ def _change_rejected(state: State, event: Event, f: dict[str, Any]) -> None:
         if change.person:
             state.publish_pending, state.publish_retry_at = change.why, event.at
     if order := state.orders.get(event.work_order):
-        order.feedback = list(f["reasons"])
+        order.feedback = list(f.get("feedback") or f["reasons"])
         order.rejections += 1
 
 
 def _report_signed(state: State, _event: Event, f: dict[str, Any]) -> None:
-    verdict = Verdict(f["result"], f["report"], f["tree"], f["base"], f["policy"], list(f["reasons"]))
+    verdict = Verdict(
+        f["result"], f["report"], f["tree"], f["base"], f["policy"], list(f["reasons"]), list(f.get("feedback", []))
+    )
     if change := state.changes.get(f.get("change", "")):
         change.verdicts[verdict.base] = verdict
     elif f["report_kind"] == "gates" and f["tree"] == f["base"]:

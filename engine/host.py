@@ -6,7 +6,7 @@ import asyncio
 import os
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,7 +31,7 @@ from engine.commands import execute
 from engine.definitions import Definitions
 from engine.effects import after, moves, runs, train
 from engine.effects.world import Ports, World
-from engine.errors import UserError
+from engine.errors import InfrastructureFault, SwarmError, UserError
 from engine.folders import StateFolder
 from engine.git.hub import Hub
 from engine.git.publish import Repository, user_tip
@@ -132,7 +132,8 @@ class Host:
         broken = await asyncio.to_thread(site.journal.verify_chain, _verify_from(site.journal))
         if broken is not None:
             raise UserError(
-                f"the journal was changed by something else at event {broken}; move {site.folders.journal} aside to keep it as evidence, then start again"
+                f"the journal was changed by something else at event {broken}; "
+                f"move {site.folders.journal} aside to keep it as evidence, then start again"
             )
         state = await asyncio.to_thread(
             lambda: fold(site.journal.newest_snapshot(), lambda after: site.journal.events(after))
@@ -172,6 +173,8 @@ class Host:
         ]
         try:
             reason = await engine.run(until_idle=until_idle, deadline=deadline)
+        except InfrastructureFault as fault:
+            raise UserError(f"the engine had to stop, and nothing it had written is lost: {fault}") from fault
         finally:
             for task in watchers:
                 task.cancel()
@@ -208,7 +211,8 @@ class Host:
         await moves.settle(world)
         if engine.state.main != tip.commit:
             raise UserError(
-                f"the hub's main ({tip.commit[:12]}) is not what the journal says ({engine.state.main[:12]}); something else moved it: put it back, or start with a new --state folder"
+                f"the hub's main ({tip.commit[:12]}) is not what the journal says ({engine.state.main[:12]}), so "
+                "something else moved it: put it back, or start with a new --state folder"
             )
         await self._look_at_files(engine)
         # Gates that are wanted still are adopted; whatever else runs is an earlier engine's and has nobody.
@@ -239,34 +243,50 @@ class Host:
 
     async def _watch_files(self, engine: Engine) -> None:
         async for _ in watch.changes(self.site.repository.root, self.site.repository.common_dir):
-            await self._look_at_files(engine)
-            await self._look_at_main(engine)
+            await self._survive("look at the files", self._look_at_files(engine))
+            await self._survive("look at main", self._look_at_main(engine))
 
     async def _watch_main(self, engine: Engine, moved: asyncio.Event) -> None:
         while True:
             await moved.wait()
             moved.clear()
-            await self._look_at_files(engine)
+            await self._survive("look at the files", self._look_at_files(engine))
+
+    async def _survive(self, what: str, step: Coroutine[Any, Any, None]) -> None:
+        """A fault of the machine must not end a watcher: it looks again."""
+        try:
+            await step
+        except (SwarmError, OSError) as error:
+            self.site.log.error("engine", f"could not {what}: {error}")
 
     async def _watch_inbox(self, engine: Engine) -> None:
-        journal = self.site.journal
         while True:
-            for command in await asyncio.to_thread(journal.take_commands) if journal.may_have_changed() else ():
-                answer = await execute(command, engine.state, engine.emit, lambda: engine.stop("stopped"))
-                await journal.settle_command(command.id, answer)
-                self.site.log.info("ui", f"command {command.name}: {answer['said']}")
+            await self._survive("answer commands", self._answer_commands(engine))
             await asyncio.sleep(INBOX_POLL_S)
+
+    async def _answer_commands(self, engine: Engine) -> None:
+        journal = self.site.journal
+        for command in await asyncio.to_thread(journal.take_commands) if journal.may_have_changed() else ():
+            if command.name in ("stop", "drain") and command.at < engine.state.started_at:
+                answer: dict[str, Any] = {"ok": False, "said": "the engine that was meant is gone"}
+            else:
+                answer = await execute(command, engine.state, engine.emit, lambda: engine.stop("stopped"))
+            await journal.settle_command(command.id, answer)
+            self.site.log.info("ui", f"command {command.name}: {answer['said']}")
 
     async def _heartbeat(self, engine: Engine) -> None:
         """Free space, and gaps in time: a suspended machine makes monotonic silence longer than it should be."""
         clock = self.site.clock
         last = clock.now()
         while True:
-            await self._look_at_disk(engine)
+            await self._survive("look at the disk", self._look_at_disk(engine))
             await asyncio.sleep(HEARTBEAT_S)
             gap, last = clock.now() - last, clock.now()
             if gap > SUSPEND_GAP_S:
-                await engine.emit(NewEvent("suspended", {"gap_s": round(gap, 1)}))
+                await self._survive("note it", self._note_suspend(engine, gap))
+
+    async def _note_suspend(self, engine: Engine, gap_s: float) -> None:
+        await engine.emit(NewEvent("suspended", {"gap_s": round(gap_s, 1)}))
 
 
 def _verify_from(journal: Journal) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from engine.actions import CANCELLABLE, LANES, Action, Record
-from engine.errors import SwarmError
+from engine.errors import InfrastructureFault, SwarmError
 from engine.fold import apply
 from engine.journal import Journal
 from engine.log import EngineLog
@@ -50,6 +50,7 @@ class Engine:
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _stop: EndReason | None = None
     _snapshot_seq: int = 0
+    _fault: InfrastructureFault | None = None
     _recorded: set[str] = field(default_factory=set[str])
 
     # -- the journal's side --------------------------------------------------------------------------------------
@@ -82,7 +83,10 @@ class Engine:
         self._wake.set()
 
     async def run(self, *, until_idle: bool = False, deadline: float | None = None) -> EndReason:
-        """Until idle, the deadline (monotonic seconds of the clock), or `stop`."""
+        """Until idle, the deadline (monotonic seconds of the clock), or `stop`.
+
+        Raises InfrastructureFault when the journal takes nothing any more: without it nothing may happen.
+        """
         try:
             while self._stop is None:
                 self._wake.clear()
@@ -91,6 +95,8 @@ class Engine:
                     break
                 if await self._tick(until_idle, deadline):
                     return "drained" if self.state.draining else "idle"
+            if self._fault is not None:
+                raise self._fault
             return self._stop
         finally:
             self._cancel([key for key, action in self._actions.items() if isinstance(action, CANCELLABLE)])
@@ -167,7 +173,11 @@ class Engine:
             "traceback": "" if expected else "".join(traceback.format_exception(error))[-8_000:],
         }
         (self.log.warning if expected else self.log.error)("engine", f"effect failed: {action.effect}: {error}")
-        await self.emit(NewEvent("effect_failed", fields))
+        try:
+            await self.emit(NewEvent("effect_failed", fields))
+        except InfrastructureFault as fault:
+            self._fault = fault
+            self.stop()
 
     def _cancel(self, keys: list[str]) -> None:
         """Tell them to end, once. They stay among what runs until they have."""

@@ -63,6 +63,7 @@ class Verdict:
     base: str
     policy: str
     reasons: list[str]
+    feedback: list[str] = field(default_factory=list[str])
 
 
 @dataclass
@@ -169,6 +170,16 @@ class Failure:
 
 
 @dataclass
+class InForce:
+    """What a status tells of the settings that the engine goes by: whoever looks from outside need not read them."""
+
+    implementer: str = ""
+    flows: int = 0
+    cost_per_night: float = 0.0
+    tokens_per_work_order: int = 0
+
+
+@dataclass
 class State:
     """The engine's whole knowledge. A projection: it can be thrown away and folded again."""
 
@@ -181,6 +192,7 @@ class State:
     main_tree: str = ""
     policy: str = ""
     bootstrap: bool = False
+    in_force: InForce = field(default_factory=InForce)
     orders: dict[str, Order] = field(default_factory=dict[str, Order])
     changes: dict[str, Change] = field(default_factory=dict[str, Change])
     known_main: list[str] = field(default_factory=list[str])

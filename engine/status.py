@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 
 from engine.models.event import utc_text
-from engine.models.settings import Settings
 from engine.models.status import ApprovalStatus, Health, OrderStatus, RunStatus, Status, TrainStatus
 from engine.state import State
 
@@ -32,10 +31,10 @@ def health_of(state: State, has_flows: bool) -> tuple[Health, str]:
     return "unknown", "the canary has not judged main yet"
 
 
-def status_of(state: State, settings: Settings, now: float, *, running: bool) -> Status:
+def status_of(state: State, now: float, *, running: bool) -> Status:
     """`now` in UTC seconds. `running`: whether an engine holds the lock."""
     orders = state.orders.values()
-    health, why = health_of(state, bool(settings.canary.flow))
+    health, why = health_of(state, state.in_force.flows > 0)
     return Status(
         main=state.main,
         health=health,
@@ -49,7 +48,7 @@ def status_of(state: State, settings: Settings, now: float, *, running: bool) ->
             for o in orders
         ],
         runs=[
-            RunStatus(run=o.run, work_order=o.spec.id, agent=settings.roles.get("implementer", ""))
+            RunStatus(run=o.run, work_order=o.spec.id, agent=state.in_force.implementer)
             for o in orders
             if o.phase == "running" and o.run
         ],
@@ -76,24 +75,23 @@ def status_of(state: State, settings: Settings, now: float, *, running: bool) ->
         duration_s=round(max(0.0, now - state.started_at), 1) if state.started_at else 0.0,
         running=running,
         paused=state.paused,
-        problems=_problems(state, settings),
+        problems=_problems(state),
         budgets={
-            "cost_per_night": settings.limits.cost_per_night,
+            "cost_per_night": state.in_force.cost_per_night,
             "cost_tonight": round(state.cost_tonight, 4),
-            "tokens_per_work_order": settings.limits.tokens_per_work_order,
+            "tokens_per_work_order": state.in_force.tokens_per_work_order,
         },
     )
 
 
-def _problems(state: State, settings: Settings) -> list[str]:
+def _problems(state: State) -> list[str]:
     """What a person has to mend, most urgent first, one sentence each."""
-    limits = settings.limits
-    spent = 0 < limits.cost_per_night <= state.cost_tonight
+    most = state.in_force.cost_per_night
+    spent = 0 < most <= state.cost_tonight
     found = [
         LOW_DISK if state.low_disk else "",
-        f"tonight's {limits.cost_per_night:.2f} are spent: raise limits.cost_per_night, or start again"
-        if spent
-        else "",
+        f"tonight's {most:.2f} are spent: raise limits.cost_per_night, or start again" if spent else "",
+        "paused, so no run starts: swarm resume" if state.paused else "",
         state.settings_error,
         state.roadmap_error,
         BOOTSTRAP if state.bootstrap else "",

@@ -277,7 +277,7 @@ def roadmap_schema(
     print_schemas(out)
 
 
-_UsageError = typer.BadParameter.__bases__[0]
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 """What every mistake on the command line is. typer brings its own click and has no public name for it."""
 
 

@@ -63,8 +63,9 @@ def open_site(place: Place, *, log_levels: str = "", sole: bool = True) -> Site:
     levels = parse_levels(log_levels) if log_levels else {}
     working = _working_settings(place)
     redactor = Redactor(secrets_of(working))
-    _refuse_unusable_settings(working)
-    hub = Hub.create_or_open(folders.root, place.repository.root, working.project.main, sole=sole)
+    hub = Hub.create_or_open(
+        folders.root, place.repository.root, working.project.main, sole=sole, marker=f"{folders.marker}.git/"
+    )
     clock = SystemClock()
     return Site(
         repository=place.repository,
@@ -88,14 +89,6 @@ def _working_settings(place: Place) -> Settings:
     return settings
 
 
-def _refuse_unusable_settings(settings: Settings) -> None:
-    if settings.project.publish in ("remote", "both"):
-        raise UserError(
-            f'project.publish = "{settings.project.publish}" comes with a later version: '
-            'write "local" or "none" in swarm.toml'
-        )
-
-
 @dataclass(frozen=True)
 class Wings:
     """What runs gates and canaries, with or without an engine around it."""
@@ -114,6 +107,7 @@ def make_wings(site: Site, epoch: str, *, slots: int | None = None, prefix: str 
     from roles.agents import adapter_for
     from roles.implementer import PROMPT_PATH, PromptedImplementer
     from roles.triager import RuleTriager
+    from roles.verifier import feedback
 
     settings = site.definitions.current
     folders = site.folders
@@ -155,6 +149,8 @@ def make_wings(site: Site, epoch: str, *, slots: int | None = None, prefix: str 
         canary=canary,
         executor=executor,
         programs=programs,
+        sandbox=sandbox,
+        verifier=feedback,
         clock=site.clock,
     )
     return Wings(executor, sandbox, programs, ports)

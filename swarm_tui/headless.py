@@ -95,9 +95,7 @@ def run_headless(
             client = Client.attach(folders)
             try:
                 _follow(client, engine, JsonPrinter(sys.stdout) if as_json else LinePrinter(folders), host)
-                return status_of(
-                    client.state, host.site.definitions.current, time.time(), running=False
-                ), interrupts.count > 0
+                return status_of(client.state, time.time(), running=False), interrupts.count > 0
             finally:
                 client.close()
     except BaseException:
@@ -128,7 +126,7 @@ def _follow(client: Client, engine: EngineThread, out: JsonPrinter | LinePrinter
                 printer.event(event)
     if engine.error is not None:
         raise engine.error
-    printer.summary(status_of(client.state, host.site.definitions.current, time.time(), running=False))
+    printer.summary(status_of(client.state, time.time(), running=False))
 
 
 def _epoch_start(client: Client) -> int:
@@ -154,7 +152,7 @@ class Unbroken:
         except (OSError, ValueError, SystemExit):  # the last is how rich takes a broken pipe
             self._printer = None
             # What is still buffered would be written at exit, and fail there.
-            sys.stdout = Path(os.devnull).open("w", encoding="utf-8")
+            sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends
 
     def __enter__(self) -> Unbroken:
         self._do(lambda printer: printer.__enter__())

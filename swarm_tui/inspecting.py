@@ -11,7 +11,6 @@ from typing import Any
 
 from engine.client import Client
 from engine.errors import UserError
-from engine.models.settings import Settings
 from engine.status import status_of
 from engine.text.sanitise import sanitise, sanitise_bytes, sanitise_line
 from swarm_tui.place import Place, find_place
@@ -25,21 +24,11 @@ def _out(data: Any) -> None:
     sys.stdout.write(json.dumps(data, indent=2) + "\n")
 
 
-def _settings(place: Place) -> Settings:
-    """The working copy's settings; defaults if they do not read, because looking must always work."""
-    from engine.loading import SETTINGS_FILE, load_settings
-
-    try:
-        return load_settings(place.repository.root / SETTINGS_FILE)
-    except UserError:
-        return Settings()
-
-
 def print_status(repo: Path | None, state: Path | None, *, as_json: bool) -> None:
     place = find_place(repo, state)
     client = Client.attach(place.folders)
     try:
-        status = status_of(client.state, _settings(place), time.time(), running=client.engine_runs())
+        status = status_of(client.state, time.time(), running=client.engine_runs())
     finally:
         client.close()
     if as_json:

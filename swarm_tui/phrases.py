@@ -164,9 +164,7 @@ _PHRASES: dict[str, Callable[[Event, Fields], Phrase | None]] = {
     "approval_answered": lambda e, f: Phrase(
         "·", e.work_order or "main", f"approval {f['approval']} {f['answer']} by {f['by']}", "plain"
     ),
-    "effect_failed": lambda e, f: Phrase(
-        "!", "engine", f"{f['effect']} failed, trying again: {f['error']}", "attention"
-    ),
+    "effect_failed": lambda e, f: Phrase("!", "engine", f"{f['effect']} failed: {f['error']}", "attention"),
     "disk_checked": lambda e, f: Phrase(
         "!", "engine", LOW_DISK if f["low"] else "the disk has room again", "attention"
     ),

@@ -51,6 +51,8 @@ async def land(world: World, action: Land) -> None:
     message = _landing_message(state, change, action.report, effect_id)
     commit = await asyncio.to_thread(world.hub.commit, merged, parents, message, _stamp(state, change))
     fields = {"change": change.id, "commit": commit, "tree": merged, "report": action.report, "parent": main}
+    if world.state().changes[change.id].status != "queued":
+        raise StaleError(f"{change.id} does not wait for landing any more")
     await _move(world, "land", effect_id, commit, main, NewEvent("change_landed", fields, work_order=change.order))
 
 
@@ -107,7 +109,8 @@ async def adopt(world: World, action: Adopt) -> None:
         "head": fetched,
         "tree": tree,
         "person": True,
-        "paths": [row.path for row in rows],
+        "paths": [sanitise_line(row.path) for row in rows],
+        "commits": [info.commit for info in await asyncio.to_thread(hub.commits_between, base, fetched)],
         "summary": "a person's commits on main",
         "agent": "",
     }

@@ -49,7 +49,7 @@ def ask(world: World, order: Order, run: str, operation: Operation, harvest: Har
         "approval": ident,
     }
     events = [NewEvent("approval_asked", fields), NewEvent("work_order_parked", parked)]
-    if settings.approvals.unattended == "deny":
+    if settings.approvals.unattended == "deny" and order.resume is None:  # who was told no and asks again waits
         by = "settings: approvals.unattended = deny"
         events.append(NewEvent("approval_answered", {"approval": ident, "answer": "denied", "by": by}))
     return events

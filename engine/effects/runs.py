@@ -35,6 +35,7 @@ async def start_run(world: World, action: StartRun) -> None:
     workspace: Workspace | None = None
     try:
         await world.emit(NewEvent("run_started", fields, work_order=action.order, run=action.run))
+        _require_sandbox(world, order)
         over = order.resume.tree if order.resume else None
         workspace = await asyncio.to_thread(world.workspaces.create, action.run, base, over)
         granted = await execute_granted(world, order, workspace, action.run)
@@ -55,6 +56,12 @@ async def start_run(world: World, action: StartRun) -> None:
             await _to_the_end(_interrupted(world, action, workspace, why))
         raise
     await _to_the_end(_conclude(world, order, action.run, workspace, result, name))
+
+
+def _require_sandbox(world: World, order: Order) -> None:
+    sandbox = world.ports.sandbox
+    if missing := [name for name in order.spec.needs_sandbox if not sandbox.guarantees.get(name, False)]:
+        raise UserError(f"it needs a sandbox that guarantees {', '.join(missing)}, and {sandbox.name} does not")
 
 
 async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:

@@ -13,10 +13,12 @@ from engine.errors import InfrastructureFault, MergeConflict
 from engine.git.names import safe_name
 from engine.models.event import NewEvent
 from engine.models.report import GuardResult
-from engine.models.settings import Gate
+from engine.models.settings import Gate, Guards, Settings
 from engine.ports import GateRequest, GuardRequest, SignedReport
 from engine.state import Change, State
 from engine.text.sanitise import sanitise_line
+
+_SCRIPTS = (".py", ".sh", ".js", ".mjs", ".rb", ".pl", ".ps1")
 
 
 async def check_change(world: World, action: CheckChange) -> None:
@@ -32,7 +34,7 @@ async def check_change(world: World, action: CheckChange) -> None:
         base_tree=base_tree,
         allow=tuple(spec.allow),
         deny=tuple(spec.deny),
-        guards=world.settings().guards,
+        guards=_with_scripts(world.settings()),
         work_order=spec.id,
     )
     results = await world.ports.gates.guard(request)
@@ -48,6 +50,17 @@ async def check_change(world: World, action: CheckChange) -> None:
         guards = [result.model_dump() for result in results]
         drafts.append(NewEvent("change_queued", {"change": change.id, "guards": guards}, work_order=spec.id))
     await world.emit(*drafts)
+
+
+def _with_scripts(settings: Settings) -> Guards:
+    """The guards, with the scripts that gates run protected: without results per test, the script is the proof."""
+    scripts: list[str] = []
+    for gate in settings.gate:
+        if gate.results == "none" and gate.run:
+            scripts += [word for word in gate.run[:1] if "/" in word]
+            scripts += [word for word in gate.run[1:2] if word.endswith(_SCRIPTS)]
+    own = [script.removeprefix("./") for script in scripts if not script.startswith("/")]
+    return settings.guards.model_copy(update={"protected": [*settings.guards.protected, *own]})
 
 
 async def gate_change(world: World, action: GateChange) -> None:
@@ -147,6 +160,7 @@ async def _run(world: World, request: GateRequest) -> None:
         "policy": request.policy,
         "change": request.change,
         "reasons": report.reasons,
+        "feedback": world.ports.verifier(report),
     }
     await world.emit(NewEvent("report_signed", fields, work_order=request.work_order))
 
@@ -171,12 +185,9 @@ def _gates(world: World, state: State, change: Change) -> tuple[Gate, ...]:
 
 
 def _flags(state: State, change: Change) -> tuple[str, ...]:
+    """What a report on this change has to admit."""
     order = state.orders.get(change.order)
-    if (
-        order is not None
-        and order.spec.kind in ("feature", "fix")
-        and not order.spec.tests
-        and not order.spec.acceptance
-    ):
-        return ("unproven-goal",)
-    return ()
+    if order is None or order.spec.kind not in ("feature", "fix"):
+        return ()
+    stated = order.spec.tests or order.spec.acceptance or order.spec.repro
+    return ("test-first-unchecked",) if stated else ("unproven-goal",)

@@ -13,8 +13,9 @@ from engine.git.hub import Hub
 from engine.git.workspaces import Workspaces
 from engine.log import EngineLog
 from engine.models.event import Event, NewEvent
+from engine.models.report import VerificationReport
 from engine.models.settings import Settings
-from engine.ports import Agent, CanaryRunner, Clock, Executor, GateRunner, Implementer, Triager
+from engine.ports import Agent, CanaryRunner, Clock, Executor, GateRunner, Implementer, Sandbox, Triager
 from engine.process.programs import Programs
 from engine.state import State
 
@@ -40,6 +41,9 @@ class Ports:
     canary: CanaryRunner
     executor: Executor
     programs: Programs
+    sandbox: Sandbox
+    verifier: Callable[[VerificationReport], list[str]]
+    """The verifier's word on a red report, for the next attempt."""
     clock: Clock
 
 

@@ -28,6 +28,7 @@ from engine.git.stores import (
     sync_objects,
     sync_ref,
 )
+from engine.process.tree import MARKER, kill_marked
 
 IDENTITY_NAME, IDENTITY_MAIL = "swarm", "swarm@localhost"
 
@@ -111,26 +112,33 @@ class Hub:
     Every method is synchronous and may be called from any thread. Unless a method says otherwise it raises GitError.
     """
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, marker: str = "") -> None:
         self.state = state
         self.path, self.base_path = state / HUB, state / BASE
-        self.git, self.base = Git(self.path), Git(self.base_path)
+        marked = {MARKER: marker} if marker else {}
+        self.git, self.base = Git(self.path, env_extra=marked), Git(self.base_path, env_extra=marked)
         if not (self.path / "HEAD").is_file() or not (self.base_path / "HEAD").is_file():
             raise UserError(f"{state} holds no hub yet: start the engine once with `swarm`.")
 
     @classmethod
-    def create_or_open(cls, state: Path, user_repo: Path, main_branch: str, *, sole: bool = True) -> Hub:
+    def create_or_open(
+        cls, state: Path, user_repo: Path, main_branch: str, *, sole: bool = True, marker: str = ""
+    ) -> Hub:
         """The hub of `state`, made from the user's branch when there is none.
 
         sole: the caller holds the instance lock, so whatever lock files lie in the stores are a dead process's and are
         removed. Another process (the command line beside a running engine) passes False.
+        marker: SWARM_RUN of the git processes of the one who is sole. Those of a dead one are killed first: a ref must
+        not move once the new one has looked at it.
         """
         state.mkdir(parents=True, exist_ok=True)
         if sole:
+            if marker:
+                kill_marked(marker)
             remove_litter(state)
         if not (state / HUB).exists() or not (state / BASE).exists():
             create_stores(state, user_repo, main_branch)
-        return cls(state)
+        return cls(state, marker if sole else "")
 
     # ---- refs and revisions --------------------------------------------------------------------------------------
 

@@ -56,6 +56,10 @@ class SettingsRead(EventFields):
     policy: str
     settings: str
     bootstrap: bool
+    implementer: str = ""
+    flows: int = 0
+    cost_per_night: float = 0.0
+    tokens_per_work_order: int = 0
 
 
 class WorkOrderReady(EventFields):
@@ -153,6 +157,7 @@ class ChangeRejected(EventFields):
     reasons: list[str]
     report: str = ""
     kept: str = ""
+    feedback: list[str] = []
 
 
 class GateStarted(EventFields):
@@ -185,6 +190,7 @@ class ReportSigned(EventFields):
     policy: str
     change: str
     reasons: list[str]
+    feedback: list[str] = []
 
 
 class Intent(EventFields):

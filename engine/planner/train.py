@@ -47,6 +47,7 @@ def train(wishes: Wishes) -> None:
                 change=change.id,
                 reasons=verdict.reasons,
                 report=verdict.report,
+                feedback=verdict.feedback,
             )
         elif place == 0 and verdict.result == "green" and not _frozen_for(wishes, change):
             effect = f"land:{change.id}:{verdict.report[-16:]}"

@@ -151,8 +151,9 @@ def _canary_red(night: _Night) -> Told:
     reverted = night.one("change_reverted", CANARY)
     if culprit is None or restored is None or reverted is None:
         return False, f"{CANARY} was not caught: no restore, no culprit or no revert in the journal"
+    probability = culprit.get("probability", 0)
     return True, (
-        f"{CANARY} landed as {_short(culprit['commit'])} and was named with probability {culprit.get('probability', 0):.2f}; "
+        f"{CANARY} landed as {_short(culprit['commit'])} and was named with probability {probability:.2f}; "
         f"main restored to {_short(restored.get('to'))} as {_short(restored.get('commit'))}"
     )
 

@@ -17,6 +17,8 @@ import pytest
 from engine.errors import UserError
 from engine.journal import JournalReader
 from engine.process import tree
+from swarm_tui.compose import open_site
+from swarm_tui.place import find_place
 from tests.e2e.night import ENGINE_MOVES, PROGRAM, Night
 
 BOUNDARIES = (
@@ -246,6 +248,19 @@ def test_the_canary_of_a_killed_engine_is_swept(tmp_path: Path, monkeypatch: pyt
     assert canaries() == []
     assert night.folded().last_good == night.git("rev-parse", "main")
     night.assert_sound()
+
+
+def test_the_git_of_a_killed_engine_moves_no_ref_after_the_next_one_has_looked(tmp_path: Path) -> None:
+    """A slow `update-ref` outlives its engine. Here it is a program with the mark of the engine's own git."""
+    night = Night(tmp_path)
+    place = find_place(night.repo, night.state)
+    env = dict(open_site(place).hub.git._environment({}, False))
+    slow = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"], env=env)
+    night.wait_for(lambda: tree.marker_of(psutil.Process(slow.pid)) != "", "the program")
+    open_site(place, sole=False)
+    assert slow.poll() is None, "a command beside the engine leaves its git alone"
+    open_site(place)
+    assert slow.wait(10) == -signal.SIGKILL
 
 
 FINAL = {"drop-legacy": "parked"}

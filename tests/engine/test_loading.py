@@ -247,7 +247,7 @@ def test_flows_beside_the_settings_are_part_of_them(tmp_path: Path) -> None:
         '[[flow]]\nname = "x"\nstart = { run = ["x"] }\n[[flow]]\nname = "y"\nstart = { run = ["y"] }\n',
         encoding="utf-8",
     )
-    (tmp_path / "swarm.toml").write_text(GATE + '[[gate]]\nname = "golden"\nflow = "smoke"\n', encoding="utf-8")
+    (tmp_path / "swarm.toml").write_text(GATE, encoding="utf-8")
     assert [flow.name for flow in load_settings(tmp_path / "swarm.toml").canary.flow] == ["smoke", "x", "y"]
 
 
@@ -369,3 +369,25 @@ def test_every_key_has_the_line_it_was_written_on(tables: list[tuple[str, list[t
     tomllib.loads(text)
     lines = key_lines(text)
     assert {loc: lines[loc] for loc in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[project]\npublish = "remote"\n', "swarm.toml:2"),
+        ('[merge]\nland_via = "pull_request"\n', "swarm.toml:2"),
+        ('[[gate]]\nname = "g"\nflow = "smoke"\n', "swarm.toml:3"),
+    ],
+)
+def test_what_does_not_work_yet_is_refused_and_not_ignored(text: str, said: str) -> None:
+    with pytest.raises(UserError, match="comes with a later version") as refused:
+        parse_settings(text, flows={"canary/smoke.toml": FLOW})
+    assert str(refused.value).startswith(said)
+
+
+def test_what_is_weaker_than_it_sounds_is_a_warning() -> None:
+    text = '[agents.a]\nkind = "command"\nrun = ["x"]\nnetwork = ["example.org"]\n'
+    text += '[guards]\nboundaries = [{ from = "a", may_not = "b" }]\n'
+    found = [problem.what for problem in read_settings(text).problems if problem.level == "warning"]
+    assert any("not told apart" in what for what in found)
+    assert any("boundaries" in what for what in found)

@@ -116,3 +116,16 @@ if not task["granted"]:
     assert phases(desk) == {"own": "parked"}
     Programs(os.environ["PATH"]).resolve(str(desk.state / "runs" / "own.1" / "side" / "git"))  # the control
     assert mark.exists()
+
+
+@pytest.mark.parametrize("edits", [True, False])
+def test_the_script_of_a_gate_is_not_the_agents_to_edit(tmp_path: Path, edits: bool) -> None:
+    gate = '[[gate]]\nname = "script"\nrun = ["python3", "tools/check.py"]\nresults = "none"\n'
+    agent = "\nopen('tools/check.py', 'w').write('')\n" if edits else ""
+    check = "import pathlib, sys\nsys.exit(pathlib.Path('nothing').exists())\n"
+    limits = SETTINGS.replace("[limits]", "[limits]\nattempts = 1") + gate
+    files = {"tools/agent.py": AGENT + agent, "tools/check.py": check}
+    desk = Desk.with_files(tmp_path, order("one"), settings=limits, **files)
+    ended = desk.until_idle()
+    assert bool(ended.of("guardrail_denied", rule="protected")) is edits
+    assert phases(desk) == {"one": "parked" if edits else "healthy"}

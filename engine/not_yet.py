@@ -1,0 +1,58 @@
+"""What may be written but does nothing yet. Said openly: a setting that is silently ignored is a false promise.
+
+Each line goes when the thing works.
+"""
+
+from __future__ import annotations
+
+from engine.models.problem import Problem
+from engine.models.roadmap import Roadmap
+from engine.models.settings import Settings
+from engine.toml_lines import Loc
+from engine.wording import Locate
+
+
+def settings_not_yet(settings: Settings, at: Locate) -> list[Problem]:
+    """Errors where going on would mislead, warnings where a weaker thing happens instead."""
+    found: list[Problem] = []
+
+    def say(loc: Loc, what: str, do: str, *, error: bool = False) -> None:
+        found.append(Problem(where=at(loc), what=what, do=do, level="error" if error else "warning"))
+
+    if settings.project.publish in ("remote", "both"):
+        what = f'publish = "{settings.project.publish}" comes with a later version'
+        say(("project", "publish"), what, 'write "local" or "none"', error=True)
+    if settings.merge.land_via == "pull_request":
+        say(("merge", "land_via"), "landing by pull request comes with a later version", 'write "push"', error=True)
+    for index, gate in enumerate(settings.gate):
+        if gate.flow:
+            what = f"gate {gate.name}: a flow as a gate comes with a later version"
+            say(("gate", index, "flow"), what, "write a gate with run, or a [[canary.flow]]", error=True)
+        if gate.inputs:
+            say(("gate", index, "inputs"), f"gate {gate.name}: inputs are not used yet", "the whole tree counts")
+        if gate.slots > 1:
+            say(("gate", index, "slots"), f"gate {gate.name}: slots are not weighed yet", "it takes one")
+        if "canary" in gate.when:
+            what = f"gate {gate.name}: gates after landing come with a later version"
+            say(("gate", index, "when"), what, "write it as a [[canary.flow]]")
+    if settings.guards.dependencies.allow:
+        say(("guards", "dependencies"), "dependencies are not guarded yet", "protect the lock files instead")
+    if settings.guards.boundaries:
+        say(("guards", "boundaries"), "boundaries are not guarded yet", "check them in a gate")
+    for name, agent in settings.agents.items():
+        if agent.network:
+            what = f"agent {name}: the network is open or closed as a whole so far, hosts are not told apart"
+            say(("agents", name, "network"), what, "count on nothing finer")
+    return found
+
+
+def roadmap_not_yet(roadmap: Roadmap, at: Locate) -> list[Problem]:
+    """Warnings: what an order asks to be proved beyond its gates."""
+    found: list[Problem] = []
+    for index, order in enumerate(roadmap.work_order):
+        for key in ("tests", "acceptance", "repro", "budget"):
+            if getattr(order, key):
+                what = f"work order {order.id}: {key} is told to the agent and not checked yet"
+                do = "count on its gates; its reports say test-first-unchecked"
+                found.append(Problem(where=at(("work_order", index, key)), what=what, do=do, level="warning"))
+    return found
