@@ -1,1 +1,1 @@
-"""The figures of docs/benchmarks.md, measured anew by `python -m benchmarks [NAME…] [--json]`: printed, not asserted."""
+"""The figures of docs/benchmarks.md, measured by `python -m benchmarks [NAME…] [--json]`: printed, not asserted."""

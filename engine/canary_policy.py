@@ -11,9 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from engine.models.verdict import Verdict
+from engine.models.verdict import Purpose, Verdict
 
-Purpose = Literal["first", "rerun", "control", "culprit"]
 PACKAGE_FAILED = "package: "
 """How the reason of a FAIL begins whose flow never started, because the artifact could not be built."""
 FLAKE_RATE = 0.05

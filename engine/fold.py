@@ -90,8 +90,9 @@ def _roadmap_read(state: State, event: Event, f: dict[str, Any]) -> None:
         known = state.orders.get(spec.id)
         if known is None:
             state.orders[spec.id] = Order(spec, since=event.at)
-        elif known.source == "roadmap":
-            known.spec = spec
+        else:
+            # An order that the swarm added belongs to people once they have put it on the roadmap.
+            known.spec, known.source = spec, "roadmap"
     for order_id in f["gone"]:
         # What has begun goes on to its end; only what nobody has started leaves with its line. Runs are numbered by
         # their order: were it forgotten, the next of its name would be given the results of its runs.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from engine.canary_policy import Purpose
-from engine.canary_policy import Verdict as CanaryVerdict
 from engine.lifecycle import Phase
 from engine.models.roadmap import WorkOrder
+from engine.models.verdict import Purpose
+from engine.models.verdict import Verdict as CanaryVerdict
 
 ChangeStatus = Literal["proposed", "verifying", "queued", "landed", "healthy", "rejected", "reverted", "dropped"]
 

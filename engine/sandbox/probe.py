@@ -7,6 +7,7 @@ guarantee is not given: a missing tool or a strange machine never counts as prot
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import socket
 import subprocess
@@ -38,13 +39,17 @@ class Probe:
     problem: str = ""
 
 
+SOCKET_FOLDER_BYTES = 60
+"""An address has 107 bytes, and the probe's own folders need the rest."""
+
+
 class ProbeFailed(Exception):
     """The attacking program could not be run; the message is what the machine said."""
 
 
 def probe_bubblewrap(program: Path) -> Probe:
     """Attack a bubblewrap sandbox on this machine. Takes about 0.2 s; blocks."""
-    with tempfile.TemporaryDirectory(prefix="swarm-probe-") as folder:
+    with tempfile.TemporaryDirectory(prefix="swarm-probe-", dir=_short_folder()) as folder:
         problem = ""
         for number, optional in enumerate((("--disable-userns",), ())):
             home = Path(folder, f"home{number}")
@@ -60,13 +65,21 @@ def probe_bubblewrap(program: Path) -> Probe:
 
             try:
                 held = _attack(Path(folder, f"inside{number}"), home, wrap)
-            except ProbeFailed as error:
+            except (ProbeFailed, OSError) as error:
                 problem = problem or str(error)
                 continue
             free = _attack(Path(folder, "control"), Path(folder, "home"), lambda argv, cwd, policy: (argv, {}))
             guarantees = {name: free.get(name, False) and not held.get(name, True) for name in GUARANTEES}
             return Probe(guarantees, optional)
     return Probe(NOTHING, problem=f"bubblewrap does not work here ({problem})")
+
+
+def _short_folder() -> str | None:
+    """Where temporary files go, unless that name is too long for the address of a socket below it."""
+    for each in (tempfile.gettempdir(), "/tmp", "/var/tmp"):
+        if len(os.fsencode(each)) <= SOCKET_FOLDER_BYTES and os.access(each, os.W_OK):
+            return each
+    return None
 
 
 def _attack(folder: Path, home: Path, wrap: Wrap) -> dict[str, bool]:

@@ -132,11 +132,9 @@ def test_a_question_is_taken_back_when_nothing_hangs_on_it_any_more() -> None:
 
 def test_a_landing_is_a_fact_even_if_its_order_was_cancelled_meanwhile() -> None:
     night = SimulatedNight(1, some_orders(1), some_settings(flows=False), CALM)
-    while not any(isinstance(action, Land) for action in night.pending.values()):
+    land: Land | None = None
+    while land is None and night.step():
         land = next((a for a in plan(night.state, night.settings, night.now).actions if isinstance(a, Land)), None)
-        if land is not None:
-            break
-        night.step()
     assert land is not None
     night.emit(NewEvent("work_order_cancelled", {"by": "a person"}, "w0"))
     night._Land(land)

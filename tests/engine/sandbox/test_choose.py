@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,14 @@ def test_a_missing_guarantee_is_a_user_error_that_says_which(tmp_path: Path) -> 
         choose_sandbox(SandboxSettings(require=["net", "unix_sock"]), tmp_path, path=str(tmp_path))
     with pytest.raises(UserError, match=r"cannot guarantee pid_tree: .* take it out of require"):
         require_guarantees(NoSandbox(), ["pid_tree"])
+
+
+@pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
+def test_a_long_name_of_the_temporary_folder_does_not_disturb_the_probe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / ("x" * 120)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    probe = probe_bubblewrap(Path(str(shutil.which("bwrap"))))
+    assert "too long" not in probe.problem
