@@ -10,11 +10,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import dataclasses
-import os
-import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from engine.host import Host, Site
 from engine.journal import Journal
@@ -25,7 +25,7 @@ from swarm_tui.place import find_place
 
 def die(*_: object) -> None:
     """As `kill -9`: no handler runs, nothing is flushed."""
-    os.kill(os.getpid(), signal.SIGKILL)
+    psutil.Process().kill()
 
 
 class MortalJournal(Journal):

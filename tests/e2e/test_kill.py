@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -21,6 +20,8 @@ from swarm_tui.compose import open_site
 from swarm_tui.place import find_place
 from tests.e2e.night import ENGINE_MOVES, PROGRAM, Night
 
+KILLED = -9
+"""How a process that was killed ends, as subprocess tells it."""
 BOUNDARIES = (
     ("intent", "before"),
     ("intent", "after"),
@@ -47,7 +48,7 @@ def dies(night: Night, kinds: str, side: str, nth: int = 1) -> bool:
     """Run the engine that dies at this boundary; False when it came to its end without meeting it."""
     engine = night.start("tests.e2e.engine_that_dies", "--kinds", kinds, "--side", side, "--nth", str(nth))
     code = engine.wait(120)
-    assert code in (0, -signal.SIGKILL), night.said()
+    assert code in (0, KILLED), night.said()
     return code != 0
 
 
@@ -195,7 +196,7 @@ def test_a_gate_that_nobody_wants_any_more_is_swept(tmp_path: Path) -> None:
     slot = begun(night, "A")
     assert slot is not None
     (slot / "go").touch()
-    assert engine.wait(60) == -signal.SIGKILL, night.said()
+    assert engine.wait(60) == KILLED, night.said()
     assert gates_of(night, 2), "the other gate has outlived its engine"
     engine = night.start()
     night.wait_for(lambda: bool(gates_of(night, 3)), "the other gate, on the new main")
@@ -260,7 +261,7 @@ def test_the_git_of_a_killed_engine_moves_no_ref_after_the_next_one_has_looked(t
     open_site(place, sole=False)
     assert slow.poll() is None, "a command beside the engine leaves its git alone"
     open_site(place)
-    assert slow.wait(10) == -signal.SIGKILL
+    assert slow.wait(10) == KILLED
 
 
 FINAL = {"drop-legacy": "parked"}

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.actions import Action, GateMain
+from engine.errors import InfrastructureFault
 from engine.journal import Journal
 from engine.log import EngineLog
 from engine.loop import Engine
@@ -117,3 +118,19 @@ async def test_a_refused_transition_is_journalled(engine: Engine) -> None:
     refused = [event for event in engine.journal.events() if event.kind == "transition_refused"]
     assert refused[0].fields["reason"] == "w: work_order_healthy is not possible while it is draft"
     assert engine.state.orders["w"].phase == "draft"
+
+
+async def test_a_journal_that_takes_nothing_more_ends_the_engine_with_one_fault(engine: Engine) -> None:
+    connection = engine.journal._connection
+    assert connection is not None
+
+    async def gate_main(_action: Action) -> None:
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count={pages}")
+        while True:  # until not even a small event fits
+            await engine.emit(NewEvent("user_main_seen", {"commit": "c0"}))
+
+    effects(engine, gate_main)
+    async with asyncio.timeout(20):
+        with pytest.raises(InfrastructureFault, match="disk"):
+            await engine.run(until_idle=True)
