@@ -53,7 +53,7 @@ def _play(folder: Path, seed: int, as_json: bool, *, kept: bool) -> int:
     chapters = told([event.as_json() for event in reader.events()])
     reader.close()
     if not as_json:
-        Console(highlight=False, markup=False).print(
+        Console(highlight=False, markup=False, soft_wrap=True).print(
             _closing(chapters, status, folder if kept else None, time.monotonic() - started)
         )
     if interrupted:
