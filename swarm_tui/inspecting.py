@@ -11,9 +11,10 @@ from typing import Any
 
 from engine.client import Client
 from engine.errors import UserError
+from engine.folders import StateFolder
 from engine.status import status_of
 from engine.text.sanitise import sanitise, sanitise_bytes, sanitise_line
-from swarm_tui.place import Place, find_place
+from swarm_tui.place import find_folders, find_place
 
 FOLLOW_S = 0.2
 ANSWERS = ("approve", "deny")
@@ -25,8 +26,7 @@ def _out(data: Any) -> None:
 
 
 def print_status(repo: Path | None, state: Path | None, *, as_json: bool) -> None:
-    place = find_place(repo, state)
-    client = Client.attach(place.folders)
+    client = Client.attach(find_folders(repo, state))
     try:
         status = status_of(client.state, time.time(), running=client.engine_runs())
     finally:
@@ -62,8 +62,7 @@ def print_status(repo: Path | None, state: Path | None, *, as_json: bool) -> Non
 
 
 def print_where(repo: Path | None, state: Path | None, *, as_json: bool) -> None:
-    place = find_place(repo, state)
-    folders = place.folders
+    folders = find_folders(repo, state)
     found = {
         "state": folders.root,
         "hub": folders.hub,
@@ -81,8 +80,8 @@ def print_where(repo: Path | None, state: Path | None, *, as_json: bool) -> None
 
 
 def print_log(repo: Path | None, state: Path | None, subject: str, *, follow: bool) -> None:
-    place = find_place(repo, state)
-    path = _log_of(place, subject) if subject else place.folders.log
+    folders = find_folders(repo, state)
+    path = _log_of(folders, subject) if subject else folders.log
     if not path.is_file():
         raise UserError(f"there is no log of {subject or 'the engine'} yet at {path}")
     with path.open("rb") as file:
@@ -96,8 +95,8 @@ def print_log(repo: Path | None, state: Path | None, subject: str, *, follow: bo
             time.sleep(FOLLOW_S)
 
 
-def _log_of(place: Place, subject: str) -> Path:
-    runs = place.folders.runs
+def _log_of(folders: StateFolder, subject: str) -> Path:
+    runs = folders.runs
     names = sorted(path.name for path in runs.iterdir() if path.is_dir()) if runs.is_dir() else []
     if subject in names:
         return runs / subject / "log"
@@ -113,8 +112,7 @@ def print_events(repo: Path | None, state: Path | None, *, follow: bool, as_json
     from swarm_tui.headless import line_of
     from swarm_tui.phrases import phrase
 
-    place = find_place(repo, state)
-    client = Client.attach(place.folders)
+    client = Client.attach(find_folders(repo, state))
     from rich.console import Console
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
@@ -137,7 +135,7 @@ def print_events(repo: Path | None, state: Path | None, *, follow: bool, as_json
 
 def send_command(repo: Path | None, state: Path | None, name: str, args: dict[str, str]) -> int:
     """Send it and print the answer; 0. Raises UserError when it is refused."""
-    client = Client.attach(find_place(repo, state).folders)
+    client = Client.attach(find_folders(repo, state))
     try:
         if not client.engine_runs() and (wrong := _refused_offline(client, name, args)):
             raise UserError(wrong)

@@ -38,44 +38,49 @@ class Repository:
     object_format: str
 
 
+@dataclass(frozen=True)
+class _About:
+    shallow: bool
+    object_format: str
+    git_dir: Path
+    common_dir: Path
+    root: Path
+
+
+def root_of(path: Path) -> Path:
+    """The top of the work tree that `path` lies in, with one question to git: for commands that only look.
+
+    Raises UserError: no folder, no repository, not trusted by git, bare.
+    """
+    return _about(path).root
+
+
 def inspect(path: Path, main_branch: str | None = None) -> Repository:
     """The repository that `path` lies in. `main_branch`: must be there, when given.
 
     Raises UserError: no folder, no repository, not trusted by git, bare, without commits, without the branch, shallow
     or partial (a history with holes cannot be proved).
     """
-    if not path.is_dir():
-        raise UserError(f"{sanitise_line(str(path))} is not a folder: name a git repository with --repo.")
+    about = _about(path)
     git, shown = UserGit(path), sanitise_line(str(path))
-    about = git.run("rev-parse", *_ABOUT, ok=(0, 128))
-    rows = [decode_path(row.removesuffix(b"\r")) for row in about.stdout.removesuffix(b"\n").split(b"\n")]
-    if not about.stdout:
-        raise UserError(_why_not(shown, about))
-    if rows[0] == "true":
-        raise UserError(f"{shown} is a bare repository: name a clone of it that has files.")
-    if about.returncode != 0:
-        raise UserError(f"{shown} lies inside a repository's .git: name the folder with the files.")
-    if len(rows) != _ABOUT_ROWS:
-        raise UserError(f"{shown} has a line break in its path: move it to a folder without one.")
-    _, shallow, object_format, *paths = rows
     head = git.run("rev-parse", "--verify", "--quiet", "HEAD^{commit}", ok=(0, 1, 128))
     wanted = check_branch(main_branch) if main_branch is not None else None
     if head.returncode != 0 and (wanted is None or user_tip(path, wanted) is None):
         raise UserError(f"{shown} has no commit yet: make the first one, then start the swarm.")
     if wanted is not None and user_tip(path, wanted) is None:
         raise UserError(f'{shown} has no branch "{wanted}": name the right one as project.main in swarm.toml.')
-    if shallow == "true":
+    if about.shallow:
         raise UserError(f"{shown} is a shallow clone: run `git fetch --unshallow` first.")
     if git.run("config", "--get", "extensions.partialClone", ok=(0, 1)).returncode == 0:
         raise UserError(f"{shown} is a partial clone, whose history has holes: clone it without --filter.")
     branch = git.run("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1))
     return Repository(
-        root=Path(paths[2]),
-        git_dir=Path(paths[0]),
-        common_dir=Path(paths[1]),
+        root=about.root,
+        git_dir=about.git_dir,
+        common_dir=about.common_dir,
         branch=branch.line if branch.returncode == 0 else None,
         head=head.line if head.returncode == 0 else "",
-        object_format=object_format,
+        object_format=about.object_format,
     )
 
 
@@ -84,6 +89,23 @@ def user_tip(user_repo: Path, branch: str) -> str | None:
     ref = f"refs/heads/{check_branch(branch)}^{{commit}}"
     done = UserGit(user_repo).run("rev-parse", "--verify", "--quiet", "--end-of-options", ref, ok=(0, 1))
     return done.line if done.returncode == 0 else None
+
+
+def _about(path: Path) -> _About:
+    shown = sanitise_line(str(path))
+    if not path.is_dir():
+        raise UserError(f"{shown} is not a folder: name a git repository with --repo.")
+    done = UserGit(path).run("rev-parse", *_ABOUT, ok=(0, 128))
+    rows = [decode_path(row.removesuffix(b"\r")) for row in done.stdout.removesuffix(b"\n").split(b"\n")]
+    if not done.stdout:
+        raise UserError(_why_not(shown, done))
+    if rows[0] == "true":
+        raise UserError(f"{shown} is a bare repository: name a clone of it that has files.")
+    if done.returncode != 0:
+        raise UserError(f"{shown} lies inside a repository's .git: name the folder with the files.")
+    if len(rows) != _ABOUT_ROWS:
+        raise UserError(f"{shown} has a line break in its path: move it to a folder without one.")
+    return _About(rows[1] == "true", rows[2], Path(rows[3]), Path(rows[4]), Path(rows[5]))
 
 
 def _why_not(path: str, done: Completed) -> str:

@@ -1,0 +1,166 @@
+"""Orders, their runs, and the questions they ask."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from engine.fold.handler import Handler
+from engine.models.event import Event
+from engine.models.roadmap import WorkOrder
+from engine.state import (
+    Approval,
+    InForce,
+    Order,
+    Resume,
+    State,
+)
+
+
+def _roadmap_read(state: State, event: Event, f: dict[str, Any]) -> None:
+    state.roadmap_error = ""
+    for raw in f["orders"]:
+        spec = WorkOrder.model_validate(raw)
+        known = state.orders.get(spec.id)
+        if known is None:
+            state.orders[spec.id] = Order(spec, since=event.at)
+        else:
+            # An order that the swarm added belongs to people once they have put it on the roadmap.
+            known.spec, known.source = spec, "roadmap"
+    for order_id in f["gone"]:
+        # What has begun goes on to its end; only what nobody has started leaves with its line. Runs are numbered by
+        # their order: were it forgotten, the next of its name would be given the results of its runs.
+        order = state.orders.get(order_id)
+        if order is not None and order.phase in ("draft", "ready") and not order.runs:
+            del state.orders[order_id]
+
+
+def _roadmap_refused(state: State, _event: Event, f: dict[str, Any]) -> None:
+    state.roadmap_error = f["reason"]
+
+
+def _settings_read(state: State, _event: Event, f: dict[str, Any]) -> None:
+    state.settings_error = ""
+    state.policy, state.bootstrap = f["policy"], f["bootstrap"]
+    told = {each.name: f[each.name] for each in fields(InForce) if each.name in f}
+    state.in_force = InForce(**told)
+
+
+def _settings_refused(state: State, _event: Event, f: dict[str, Any]) -> None:
+    state.settings_error = f["reason"]
+
+
+def _work_order_ready(state: State, event: Event, f: dict[str, Any]) -> None:
+    order = state.orders[event.work_order]
+    order.why = order.do = ""
+    order.ready_at = order.ready_at or event.at
+    if f.get("fresh"):
+        order.spent = 0
+        state.failures.pop(f"dispatch:{event.work_order}", None)
+    resume = f.get("resume")
+    if resume:
+        order.resume = Resume(resume["tree"], resume["base"], resume["approval"], resume["answer"], resume["operation"])
+        state.approvals[resume["approval"]].status = "used"
+    order.approval = ""
+
+
+def _run_started(state: State, event: Event, _f: dict[str, Any]) -> None:
+    order = state.orders[event.work_order]
+    order.runs += 1
+    order.run = event.run
+
+
+def _run_finished(state: State, event: Event, f: dict[str, Any]) -> None:
+    order = state.orders.get(event.work_order)
+    if order is None:
+        return
+    order.run = ""
+    if f["counted"] or f["result"] == "asked":
+        order.resume = None
+    if f["counted"]:
+        order.attempts += 1
+        order.spent += 1
+        state.failures.pop(f"dispatch:{event.work_order}", None)
+
+
+def _budget_spent(state: State, event: Event, f: dict[str, Any]) -> None:
+    state.tokens += int(f["tokens"])
+    state.cost += float(f["cost"])
+    state.cost_tonight += float(f["cost"])
+    order = state.orders.get(event.work_order)
+    if order is not None:
+        order.tokens += int(f["tokens"])
+        order.cost += float(f["cost"])
+
+
+def _work_order_healthy(state: State, event: Event, _f: dict[str, Any]) -> None:
+    order = state.orders[event.work_order]
+    order.feedback = []
+    if change := state.changes.get(order.change):
+        change.status = "healthy"
+
+
+def _work_order_added(state: State, event: Event, f: dict[str, Any]) -> None:
+    spec = WorkOrder.model_validate(f["order"])
+    if spec.id not in state.orders:
+        state.orders[spec.id] = Order(spec, source="swarm", since=event.at)
+    because = f.get("regression", "")
+    for regression in state.regressions:
+        if regression.commit == because:
+            regression.bug = spec.id
+            if order := state.orders.get(regression.order):
+                order.waits_for.append(spec.id)
+
+
+def _work_order_parked(state: State, event: Event, f: dict[str, Any]) -> None:
+    order = state.orders[event.work_order]
+    order.why, order.do, order.approval = f["why"], f["do"], f.get("approval", "")
+    order.run = ""
+    if (change := state.changes.get(order.change)) and change.status in ("proposed", "verifying", "queued"):
+        change.status = "dropped"
+
+
+def _work_order_cancelled(state: State, event: Event, _f: dict[str, Any]) -> None:
+    order = state.orders[event.work_order]
+    if (change := state.changes.get(order.change)) and change.status in ("proposed", "verifying", "queued"):
+        change.status = "dropped"
+
+
+def _approval_asked(state: State, event: Event, f: dict[str, Any]) -> None:
+    state.approvals[f["approval"]] = Approval(
+        id=f["approval"], danger=f["danger"], title=f["title"], why=f.get("why", ""), operation=f["operation"],
+        hash=f["hash"], asked_at=event.at, expires_at=float(f["expires_at"]), order=event.work_order,
+        subject=f.get("subject", ""), tree=f.get("tree", ""),
+        base=f.get("base", ""),
+    )  # fmt: skip
+
+
+def _approval_answered(state: State, _event: Event, f: dict[str, Any]) -> None:
+    approval = state.approvals.get(f["approval"])
+    if approval is None or approval.status != "pending":
+        return
+    approval.status, approval.by, approval.said = f["answer"], f.get("by", ""), f.get("why", "")
+    order = state.orders.get(approval.order)
+    if approval.status == "expired" and order is not None and order.approval == approval.id:
+        order.why, order.do = (
+            f"nobody answered in time: {approval.title}",
+            f"to be asked again: swarm retry {order.spec.id}",
+        )
+
+
+HANDLERS: dict[str, Handler] = {
+    "roadmap_read": _roadmap_read,
+    "roadmap_refused": _roadmap_refused,
+    "settings_read": _settings_read,
+    "settings_refused": _settings_refused,
+    "work_order_ready": _work_order_ready,
+    "run_started": _run_started,
+    "run_finished": _run_finished,
+    "budget_spent": _budget_spent,
+    "work_order_healthy": _work_order_healthy,
+    "work_order_added": _work_order_added,
+    "work_order_parked": _work_order_parked,
+    "work_order_cancelled": _work_order_cancelled,
+    "approval_asked": _approval_asked,
+    "approval_answered": _approval_answered,
+}

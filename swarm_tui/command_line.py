@@ -1,0 +1,292 @@
+"""All commands of `swarm`. Each is thin: it parses, calls one function of the face, and turns its answer into an exit
+code.
+
+Modules are imported where they are used, so that each command starts with what it needs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.errors import UserError
+
+app = typer.Typer(
+    name="swarm",
+    help="A control room for a swarm of coding agents on one git repository: work orders in, proved merges out.",
+    no_args_is_help=False,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+roadmap_app = typer.Typer(
+    help="The roadmap: what is on it, and the JSON Schemas of every file.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(roadmap_app, name="roadmap")
+
+Repo = Annotated[
+    Path | None,
+    typer.Option("--repo", help="The repository (default: the one around the current folder).", show_default=False),
+]
+State = Annotated[
+    Path | None,
+    typer.Option("--state", help="The state folder (default: the platform's; see `swarm where`).", show_default=False),
+]
+Json = Annotated[bool, typer.Option("--json", help="For scripts.")]
+Log = Annotated[
+    str, typer.Option("--log", help="Raise a category of the engine's own log, e.g. canary=debug,git=info.")
+]
+
+
+@app.callback(invoke_without_command=True)
+def swarm(
+    context: typer.Context,
+    repo: Repo = None,
+    state: State = None,
+    no_ui: Annotated[bool, typer.Option("--no-ui", help="Run headless: a line an event.")] = False,
+    until: Annotated[str, typer.Option("--until", help="When to end: idle, or after a duration such as 8h.")] = "",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --no-ui: one event a line, and a last line with the summary.")
+    ] = False,
+    log: Log = "",
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Run the engine of a repository."""
+    if version:
+        from swarm_tui.compose import VERSION
+
+        typer.echo(VERSION)
+        raise typer.Exit
+    if context.invoked_subcommand is not None:
+        return
+    from swarm_tui.running import run_engine
+
+    if not no_ui and not as_json:
+        typer.echo(
+            "The control room on screen comes with a later version; this is the headless run (the same as --no-ui).",
+            err=True,
+        )
+    raise typer.Exit(run_engine(repo, state, until=until, as_json=as_json, log_levels=log))
+
+
+@app.command()
+def demo(
+    no_ui: Annotated[bool, typer.Option("--no-ui", help="Headless (so far the only way).")] = False,
+    as_json: Json = False,
+    directory: Annotated[
+        Path | None, typer.Option("--dir", help="Leave DIR/repo and DIR/state for looking around.", show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Other timings, the same story.")] = 0,
+) -> None:
+    """A whole night on a built-in repository with scripted agents: no network, no model, about half a minute."""
+    from swarm_tui.demo.night import run_demo
+
+    raise typer.Exit(run_demo(directory, seed=seed, as_json=as_json))
+
+
+@app.command()
+def init(repo: Repo = None, state: State = None) -> None:
+    """Write swarm.toml and roadmap.toml with a comment at each key. Changes nothing else."""
+    from swarm_tui.starting import write_initial_files
+
+    for line in write_initial_files(repo or Path.cwd()):
+        typer.echo(line)
+
+
+@app.command()
+def check(repo: Repo = None, state: State = None, as_json: Json = False) -> None:
+    """Validate settings and roadmap, probe tools, sandbox and agents, and say what is missing."""
+    from swarm_tui.checking import check_repository
+
+    raise typer.Exit(check_repository(repo, state, as_json=as_json))
+
+
+@app.command()
+def status(repo: Repo = None, state: State = None, as_json: Json = False) -> None:
+    """Main, its health, last good, work orders, runs, the train, approvals, budgets."""
+    from swarm_tui.inspecting import print_status
+
+    print_status(repo, state, as_json=as_json)
+
+
+@app.command()
+def where(repo: Repo = None, state: State = None, as_json: Json = False) -> None:
+    """Where the state, the hub, the artifacts and the public key of this repository are."""
+    from swarm_tui.inspecting import print_where
+
+    print_where(repo, state, as_json=as_json)
+
+
+@app.command()
+def log(
+    subject: Annotated[str, typer.Argument(help="A run or a work order; without one the engine's own log.")] = "",
+    repo: Repo = None,
+    state: State = None,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as it grows.")] = False,
+) -> None:
+    """What a run's agent printed, or the engine's own log."""
+    from swarm_tui.inspecting import print_log
+
+    print_log(repo, state, subject, follow=follow)
+
+
+@app.command()
+def events(
+    repo: Repo = None,
+    state: State = None,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as it grows.")] = False,
+    as_json: Json = False,
+    after: Annotated[int, typer.Option("--after", help="Only events after this seq.")] = 0,
+) -> None:
+    """The journal: everything that happened, in order."""
+    from swarm_tui.inspecting import print_events
+
+    print_events(repo, state, follow=follow, as_json=as_json, after=after)
+
+
+def _command(repo: Path | None, state: Path | None, name: str, **args: str) -> None:
+    from swarm_tui.inspecting import send_command
+
+    raise typer.Exit(send_command(repo, state, name, args))
+
+
+@app.command()
+def approve(
+    approval: Annotated[str, typer.Argument(help="Its id, as `swarm status` shows it.")],
+    repo: Repo = None,
+    state: State = None,
+) -> None:
+    """Say yes to one pending operation, exactly as it was asked."""
+    _command(repo, state, "approve", id=approval)
+
+
+@app.command()
+def deny(
+    approval: Annotated[str, typer.Argument(help="Its id, as `swarm status` shows it.")],
+    repo: Repo = None,
+    state: State = None,
+    why: Annotated[str, typer.Option("--why", help="A sentence for its agent.")] = "",
+) -> None:
+    """Say no to one pending operation."""
+    _command(repo, state, "deny", id=approval, why=why)
+
+
+@app.command()
+def pause(repo: Repo = None, state: State = None) -> None:
+    """Start no new runs; what runs goes on."""
+    _command(repo, state, "pause")
+
+
+@app.command()
+def resume(repo: Repo = None, state: State = None) -> None:
+    """Start new runs again."""
+    _command(repo, state, "resume")
+
+
+@app.command()
+def stop(
+    repo: Repo = None,
+    state: State = None,
+    finish: Annotated[bool, typer.Option("--finish", help="Finish what runs first.")] = False,
+) -> None:
+    """Stop the engine; interrupted runs keep their files and run again at the next start."""
+    _command(repo, state, "drain" if finish else "stop")
+
+
+@app.command()
+def retry(work_order: str, repo: Repo = None, state: State = None) -> None:
+    """Give a parked work order fresh attempts."""
+    _command(repo, state, "retry", work_order=work_order)
+
+
+@app.command()
+def cancel(work_order: str, repo: Repo = None, state: State = None) -> None:
+    """Take a work order off the road; what its agents wrote is kept."""
+    _command(repo, state, "cancel", work_order=work_order)
+
+
+@app.command()
+def gates(
+    revision: Annotated[str, typer.Argument(help="The commit to gate.")] = "HEAD",
+    repo: Repo = None,
+    state: State = None,
+    base: Annotated[str, typer.Option("--base", help="What it would land on (default: main).")] = "",
+    gate: Annotated[
+        list[str] | None, typer.Option("--gate", help="Only this gate (and what it needs); repeatable.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """The local CI on one commit: run its gates, write a signed report. Exit 0 only if all is green."""
+    from swarm_tui.proving import run_gates
+
+    raise typer.Exit(run_gates(repo, state, revision, base=base, names=gate or [], as_json=as_json))
+
+
+@app.command()
+def verify(
+    subject: Annotated[str, typer.Argument(help="A report file, a commit, or a range such as main~20..main.")],
+    repo: Repo = None,
+    state: State = None,
+    as_json: Json = False,
+) -> None:
+    """Check signature, tree and policy of reports, and say how to check them without us."""
+    from swarm_tui.proving import verify_subject
+
+    raise typer.Exit(verify_subject(repo, state, subject, as_json=as_json))
+
+
+@app.command()
+def canary(
+    revision: Annotated[str, typer.Argument(help="The commit to judge.")] = "HEAD",
+    repo: Repo = None,
+    state: State = None,
+    as_json: Json = False,
+) -> None:
+    """Really run the program of one commit through every canary flow. Exit 0 only on PASS."""
+    from swarm_tui.proving import run_canary
+
+    raise typer.Exit(run_canary(repo, state, revision, as_json=as_json))
+
+
+@roadmap_app.command("show")
+def roadmap_show(repo: Repo = None, state: State = None, as_json: Json = False) -> None:
+    """Items and work orders, and where each stands."""
+    from swarm_tui.inspecting import print_roadmap
+
+    print_roadmap(repo, state, as_json=as_json)
+
+
+@roadmap_app.command("schema")
+def roadmap_schema(
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write one file a schema into this folder.", show_default=False)
+    ] = None,
+    repo: Repo = None,
+    state: State = None,
+) -> None:
+    """JSON Schemas of settings, roadmap, flows, scripts, tasks, handoffs, events, reports and status."""
+    from swarm_tui.inspecting import print_schemas
+
+    print_schemas(out)
+
+
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+"""What every mistake on the command line is. typer brings its own click and has no public name for it."""
+
+
+def run() -> int | None:
+    """Do what the command line says; the exit code. Raises UserError also for mistakes on the command line."""
+    try:
+        return app(prog_name="swarm", standalone_mode=False)
+    except _UsageError as error:
+        raise UserError(_usage(error)) from error
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+
+
+def _usage(error: Exception) -> str:
+    """click's words as one sentence that says where to look."""
+    said = str(getattr(error, "message", "") or error).strip().rstrip(".")
+    return f"{said[:1].lower()}{said[1:]}: `swarm --help` lists what there is"
