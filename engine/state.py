@@ -84,6 +84,8 @@ class Change:
     queued_seq: int = 0
     held: bool = False
     person: bool = False
+    commits: list[str] = field(default_factory=list[str])
+    """A person's change: all commits of his that it brings."""
     commit: str = ""
     why: str = ""
     """Why it was rejected."""

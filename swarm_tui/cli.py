@@ -27,7 +27,7 @@ class PlainStatus:
 
 
 def plain_status(words: Sequence[str]) -> PlainStatus | None:
-    """What `words` ask for if they are `status` and options that are written out; None leaves them to the full parser."""
+    """What `words` ask for if they are `status` with its options, written out; None leaves them to the full parser."""
     if not words or words[0] != "status":
         return None
     found: dict[str, str] = {}
@@ -36,10 +36,12 @@ def plain_status(words: Sequence[str]) -> PlainStatus | None:
         name, equals, value = word.partition("=")
         if word == "--json":
             found[name] = word
-        elif name in ("--repo", "--state") and (value := value if equals else next(rest, "")):
-            found[name] = value
+        elif name in ("--repo", "--state"):
+            found[name] = value if equals else next(rest, "")
         else:
             return None
+    if any(not value or value.startswith("-") for name, value in found.items() if name != "--json"):
+        return None
     repo, state = (Path(found[name]) if name in found else None for name in ("--repo", "--state"))
     return PlainStatus(repo, state, "--json" in found)
 

@@ -34,8 +34,12 @@ def phrase(event: Event) -> Phrase | None:
     made = make(event, event.fields)
     if made is None:
         return None
-    about = sanitise_line(made.about or event.work_order)
+    about = sanitise_line(made.about or event.work_order or _person(event))
     return Phrase(made.glyph, about, sanitise_line(made.text), made.tone)
+
+
+def _person(event: Event) -> str:
+    return "a person" if str(event.fields.get("change", "")).startswith("person/") else ""
 
 
 def _short(commit: Any) -> str:

@@ -6,6 +6,7 @@ Only what was found out is switched on. A line that starts with `#` and no blank
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tomllib
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from typing import Any
 from engine.errors import UserError
 from engine.loading import ROADMAP_FILE, SETTINGS_FILE, parse_settings
 
+_TEST_FUNCTION = re.compile(r"^(async )?def test_", re.MULTILINE)
 _PROMPT = "Read the file {prompt_file} and do what it says."
 
 
@@ -145,7 +147,8 @@ def _uses_pytest(root: Path) -> bool:
         return True
     files = [root / "pyproject.toml", root / "setup.cfg", root / "tox.ini", *root.glob("requirements*.txt")]
     files += sorted((root / "tests").rglob("test_*.py"))[:200]
-    return any("pytest" in _text_of(file) for file in files)
+    # unittest finds no test that is a plain function.
+    return any("pytest" in (text := _text_of(file)) or _TEST_FUNCTION.search(text) for file in files)
 
 
 def _has_npm_test(package: Path) -> bool:

@@ -20,12 +20,12 @@ def _change_proposed(state: State, event: Event, f: dict[str, Any]) -> None:
     change = Change(
         id=f["change"], order=event.work_order, base=f["base"], head=f["head"], tree=f["tree"], paths=list(f["paths"]),
         summary=f.get("summary", ""), risk=f.get("risk", ""), rollback=f.get("rollback", ""), agent=f.get("agent", ""),
-        person=bool(f.get("person")),
+        person=bool(f.get("person")), commits=list(f.get("commits", [])),
     )  # fmt: skip
     if change.person:
         change.status, change.queued_seq = "queued", event.seq
         state.settled_user_main.append(change.head)
-        state.unproven += [commit for commit in f.get("commits", [change.head]) if commit not in state.unproven]
+        state.unproven += [commit for commit in change.commits if commit not in state.unproven]
     state.changes[change.id] = change
     if order := state.orders.get(event.work_order):
         order.change = change.id
@@ -47,6 +47,7 @@ def _change_rejected(state: State, event: Event, f: dict[str, Any]) -> None:
             state.publish_pending, state.publish_retry_at = change.why, event.at
     if order := state.orders.get(event.work_order):
         order.feedback = list(f.get("feedback") or f["reasons"])
+        order.why = "; ".join(f["reasons"])
         order.rejections += 1
 
 

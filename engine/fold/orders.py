@@ -67,7 +67,7 @@ def _work_order_ready(state: State, event: Event, f: dict[str, Any]) -> None:
 def _run_started(state: State, event: Event, _f: dict[str, Any]) -> None:
     order = state.orders[event.work_order]
     order.runs += 1
-    order.run = event.run
+    order.run, order.why = event.run, ""
 
 
 def _run_finished(state: State, event: Event, f: dict[str, Any]) -> None:

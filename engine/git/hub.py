@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,6 +116,7 @@ class Hub:
     def __init__(self, state: Path, marker: str = "") -> None:
         self.state = state
         self.path, self.base_path = state / HUB, state / BASE
+        self._advancing = threading.Lock()
         marked = {MARKER: marker} if marker else {}
         self.git, self.base = Git(self.path, env_extra=marked), Git(self.base_path, env_extra=marked)
         if not (self.path / "HEAD").is_file() or not (self.base_path / "HEAD").is_file():
@@ -369,7 +371,8 @@ class Hub:
 
     def advance_base(self) -> None:
         """Bring base up to hub's main, so that new workspaces can borrow what landed."""
-        fetch(self.base, self.path, f"{MAIN}:{MAIN}")
+        with self._advancing:  # two fetches into one ref would stumble over each other
+            fetch(self.base, self.path, f"{MAIN}:{MAIN}")
 
     def fsck(self) -> None:
         """Check every object of both stores. Raises GitError with git's words when something is damaged or missing."""

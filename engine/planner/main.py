@@ -19,21 +19,25 @@ def main_itself(wishes: Wishes) -> None:
             not wishes.attempt(effect, lambda key: GateMain(key, effect, state.main, state.main_tree))
             and not state.frozen
         ):
-            wishes.record(
-                "landing_frozen", reason=f"main's gates cannot run: {state.failures[effect].error}", why="gates"
-            )
+            why = f"main's gates cannot run: {state.failures[effect].error}; try swarm gates, mend it, and start again"
+            wishes.record("landing_frozen", reason=why, why="gates")
     elif base.result != "green" and not state.frozen:
-        wishes.record(
-            "landing_frozen", reason=f"main itself is {base.result}: {'; '.join(base.reasons)[:300]}", why="gates"
-        )
+        said = "; ".join(base.reasons)[:300]
+        why = f"main itself is {base.result}: {said} See it with swarm gates, mend it, and commit on {state.branch}"
+        wishes.record("landing_frozen", reason=why, why="gates")
     elif base.result == "green" and state.frozen_kind == "gates":
         wishes.record("landing_thawed", reason="main's gates are green again")
 
 
-def adopt(wishes: Wishes) -> None:
+def to_adopt(wishes: Wishes) -> str:
+    """The person's commit that has not been taken yet, or ""."""
     state = wishes.state
-    seen = state.user_main
-    if not seen or seen in state.known_main or seen in state.settled_user_main:
+    known = state.user_main in state.known_main or state.user_main in state.settled_user_main
+    return "" if known else state.user_main
+
+
+def adopt(wishes: Wishes) -> None:
+    if not (seen := to_adopt(wishes)):
         return
     effect = f"adopt:{seen}"
     # After too many faults of the machine it waits for the next start; the commits are safe where they are.
@@ -61,5 +65,7 @@ def people_proved(wishes: Wishes) -> None:
     state = wishes.state
     base = state.base_verdict()
     canaried = not wishes.settings.canary.flow or state.last_good == state.main
-    if state.unproven and base is not None and base.result == "green" and canaried:
-        wishes.record("people_proved", "", state.main, commits=list(state.unproven))
+    waiting = {commit for change in state.changes.values() if not change.commit for commit in change.commits}
+    on_main = [commit for commit in state.unproven if commit not in waiting]
+    if on_main and base is not None and base.result == "green" and canaried:
+        wishes.record("people_proved", "", state.main, commits=on_main)

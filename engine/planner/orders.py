@@ -5,11 +5,13 @@ from __future__ import annotations
 from engine.actions import (
     StartRun,
 )
+from engine.planner.main import to_adopt
 from engine.planner.wishes import Wishes
 from engine.scope import overlaps
 from engine.state import Approval, Order
 
 MAX_REVERTS = 2
+REASON_CHARS = 300
 
 
 def approvals(wishes: Wishes) -> None:
@@ -43,8 +45,8 @@ def work_orders(wishes: Wishes) -> None:
         elif order.phase == "rejected" and order.spent >= wishes.settings.limits.attempts:
             wishes.park(
                 order,
-                f"{order.spent} attempts are spent; the last one: {'; '.join(order.feedback)[:300]}",
-                f"look at the reasons, then: swarm retry {spec.id} (or swarm cancel {spec.id})",
+                f"{order.spent} attempts are spent; the last one: {_last_reason(order)}",
+                f"read swarm log {spec.id}, then: swarm retry {spec.id} (or swarm cancel {spec.id})",
             )
         elif order.phase == "rejected" and 0 < wishes.settings.limits.tokens_per_work_order <= order.tokens:
             wishes.park(
@@ -58,6 +60,11 @@ def work_orders(wishes: Wishes) -> None:
             _after_answer(wishes, order)
         elif order.phase == "landed":
             _after_landing(wishes, order)
+
+
+def _last_reason(order: Order) -> str:
+    """For people: the short words of the rejection. What the agent is told is longer."""
+    return order.why if len(order.why) <= REASON_CHARS else order.why[: REASON_CHARS - 1] + "…"
 
 
 def _depends_met(wishes: Wishes, order: Order) -> bool:
@@ -117,6 +124,8 @@ def runs(wishes: Wishes) -> None:
         wishes.actions.append(StartRun(f"run:{order.run}", f"dispatch:{order.spec.id}", order.spec.id, order.run))
     if wishes.state.paused or wishes.state.draining or wishes.state.low_disk:
         return
+    if (seen := to_adopt(wishes)) and not wishes.given_up(f"adopt:{seen}"):
+        return  # work starts from what the person has just committed, not from the main before it
     if 0 < limits.cost_per_night <= wishes.state.cost_tonight:
         return
     owned = [
@@ -139,6 +148,8 @@ def runs(wishes: Wishes) -> None:
 
 
 def _dispatchable(wishes: Wishes, order: Order) -> bool:
+    if wishes.state.frozen_kind == "gates" and order.spec.kind != "fix":
+        return False  # nothing else lands while main's own gates are red, and attempts cost
     if order.phase == "ready":
         return _depends_met(wishes, order) or order.attempts > 0 or order.resume is not None
     return order.phase == "rejected" and order.spent < wishes.settings.limits.attempts

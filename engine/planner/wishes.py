@@ -58,6 +58,11 @@ class Wishes:
             self.actions.append(make(f"{effect}#{failure.count}"))
         return True
 
+    def given_up(self, effect: str) -> bool:
+        """Whether the machine failed too often at it."""
+        failure = self.state.failures.get(effect)
+        return failure is not None and failure.count >= MAX_EFFECT_FAILURES
+
     def park(self, order: Order, why: str, do: str, **fields: Any) -> None:
         """Put the order aside for a person: why, and what he can do."""
         self.record("work_order_parked", order.spec.id, why=why, do=do, **fields)

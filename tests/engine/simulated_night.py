@@ -440,6 +440,7 @@ class SimulatedNight:
             self.emit(NewEvent("commits_adopted", fields))
             return
         fields = {"change": f"person/{a.commit}", "base": on, "head": a.commit, "tree": "x", "paths": [], "agent": ""}
+        fields["commits"] = self.own_line(a.commit)
         self.emit(NewEvent("change_proposed", {**fields, "summary": "", "person": True}))
 
     def _Publish(self, a: Publish) -> None:  # noqa: N802

@@ -214,6 +214,38 @@ def test_a_question_that_nobody_answered_in_time_is_asked_again() -> None:
     assert [a.status for a in night.state.approvals.values()] == ["expired", "pending"]
 
 
+def test_a_persons_commit_that_waits_for_its_merge_is_not_called_proved() -> None:
+    night = SimulatedNight(1, some_orders(1), some_settings(flows=False), CALM)
+    while not any(e.kind == "change_landed" for e in night.events):
+        night.step()
+    night.checkout = "c0"
+    night.tree_is_red = lambda tree: "p0" in tree  # type: ignore[method-assign]
+    night.person_commits()
+    night.run()
+    assert night.state.unproven == ["p0"]
+    assert not [e for e in night.events if e.kind == "people_proved"]
+
+
+def test_work_starts_from_what_a_person_has_just_committed() -> None:
+    night = SimulatedNight(1, [], some_settings(flows=False), CALM)
+    night.run()
+    night.person_commits()
+    night.orders = some_orders(1)
+    night.start_engine()
+    night.run()
+    assert next(e.fields["base"] for e in night.events if e.kind == "run_started") == "p0"
+
+
+def test_no_attempt_is_spent_while_main_itself_is_red() -> None:
+    night = SimulatedNight(1, [], some_settings(flows=False), CALM)
+    night.tree_is_red = lambda _tree: True  # type: ignore[method-assign]
+    night.run()
+    night.orders = some_orders(2)
+    night.start_engine()
+    night.run()
+    assert night.started == []
+
+
 def test_an_order_is_parked_when_its_attempts_are_spent() -> None:
     night = SimulatedNight(1, some_orders(1), some_settings(), replace(CALM, agent_fails=1.0))
     night.run()
