@@ -75,15 +75,6 @@ def _gates(settings: Settings) -> list[Problem]:
 
     found: list[Problem] = []
     programs = _programs()
-    if not settings.gate:
-        found.append(
-            Problem(
-                where=SETTINGS_FILE,
-                what="there is no gate, so nothing that lands is proved",
-                do="write a [[gate]]",
-                level="warning",
-            )
-        )
     for gate in settings.gate:
         found += weaknesses(gate)
         if gate.run:
@@ -97,16 +88,6 @@ def _gates(settings: Settings) -> list[Problem]:
 def _agents(settings: Settings, place: Place) -> list[Problem]:
     found: list[Problem] = []
     programs = _programs()
-    name = settings.roles.get("implementer", "")
-    if not name:
-        found.append(
-            Problem(
-                where=SETTINGS_FILE,
-                what="no agent does the role implementer",
-                do='write [roles] implementer = "NAME" and [agents.NAME]',
-                level="warning",
-            )
-        )
     for agent_name, agent in settings.agents.items():
         where = f"agents.{agent_name}"
         try:

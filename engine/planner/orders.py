@@ -92,7 +92,7 @@ def _after_answer(wishes: Wishes, order: Order) -> None:
     approval = wishes.state.approvals.get(order.approval)
     if approval is None or approval.status == "pending" or not approval.tree:
         return
-    if _answered(wishes, approval):
+    if approval.status in ("approved", "denied"):
         resume = {
             "tree": approval.tree,
             "base": approval.base,
@@ -111,10 +111,6 @@ def _after_landing(wishes: Wishes, order: Order) -> None:
         wishes.record("work_order_healthy", order.spec.id, commit=wishes.state.last_good, uncanaried=False)
     elif not wishes.settings.canary.flow and change.status == "landed":
         wishes.record("work_order_healthy", order.spec.id, commit=change.commit, uncanaried=True)
-
-
-def _answered(wishes: Wishes, approval: Approval) -> bool:
-    return approval.status in ("approved", "denied")
 
 
 def runs(wishes: Wishes) -> None:
@@ -136,7 +132,7 @@ def runs(wishes: Wishes) -> None:
     for order in sorted(waiting, key=lambda order: _dispatch_rank(wishes, order)):
         if free <= 0:
             break
-        if any(_collide(wishes, order, other) for other in owned):
+        if any(_collide(order, other) for other in owned):
             continue
         run = f"{order.spec.id}.{order.runs + 1}"
         effect = f"dispatch:{order.spec.id}"
@@ -160,5 +156,5 @@ def _dispatch_rank(wishes: Wishes, order: Order) -> tuple[int, int, float, str]:
     return (order.spec.priority, -unblocks, order.ready_at, order.spec.id)
 
 
-def _collide(wishes: Wishes, a: Order, b: Order) -> bool:
+def _collide(a: Order, b: Order) -> bool:
     return a is not b and bool(a.spec.touches and b.spec.touches) and overlaps(a.spec.touches, b.spec.touches)
