@@ -16,6 +16,7 @@ help:
 	@echo "make types      pyright, for this platform and for Windows"
 	@echo "make contracts  import-linter: the layers"
 	@echo "make bench      the figures, printed"
+	@echo "make bench-room the figures of the control room, beside a bare Textual app"
 	@echo "make lock       writes requirements-dev.lock afresh (needs the network)"
 	@echo "make clean      removes the virtual environment and all caches"
 
@@ -44,6 +45,9 @@ contracts: $(READY)
 
 bench: $(READY)
 	@$(PYTHON) -m benchmarks $(ARGS)
+
+bench-room: $(READY)
+	@$(PYTHON) -m benchmarks room $(ARGS)
 
 # uv resolves for every platform at once; it is needed for nothing else, so it is no part of the lock.
 lock: $(READY)
@@ -75,4 +79,4 @@ $(READY): requirements-dev.lock pyproject.toml
 	fi; \
 	touch $(READY)
 
-.PHONY: help demo test test-all test-slow lint types contracts bench lock clean
+.PHONY: help demo test test-all test-slow lint types contracts bench bench-room lock clean

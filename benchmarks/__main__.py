@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import idle, journal, landing, start, status
+from benchmarks import idle, journal, landing, room, start, status
 from benchmarks.figure import Figure, Scale, tiny
 from benchmarks.table import as_json, as_text
 
@@ -23,6 +23,7 @@ BENCHMARKS: dict[str, Callable[[Scale], list[Figure]]] = {
     "start": start.measure,
     "idle": idle.measure,
     "status": status.measure,
+    "room": room.measure,
 }
 
 

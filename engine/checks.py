@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from graphlib import CycleError, TopologicalSorter
 from typing import get_args
 
@@ -41,10 +41,12 @@ def check_settings(settings: Settings, locate: Locate | None = None) -> list[Pro
         at,
     )
     for role, agent in settings.roles.items():
-        problems += _unknown([agent], settings.agents, ("roles", role), f"the role {role} is given to the agent", at)
+        problems += _unknown(
+            [agent], settings.agents.keys(), ("roles", role), f"the role {role} is given to the agent", at
+        )
     for index, kind in enumerate(settings.merge.ask_if.kinds):
         problems += _unknown(
-            [kind], get_args(OrderKind), ("merge", "ask_if", "kinds", index), "ask_if names the kind", at
+            [kind], set(get_args(OrderKind)), ("merge", "ask_if", "kinds", index), "ask_if names the kind", at
         )
     problems += _glob_problems(settings.merge.ask_if.paths, ("merge", "ask_if", "paths"), at)
     problems += _glob_problems(settings.guards.protected, ("guards", "protected"), at)
@@ -185,12 +187,11 @@ def _doubles(names: Iterable[tuple[Loc, str]], noun: str, at: Locate) -> list[Pr
     return problems
 
 
-def _unknown(names: Iterable[str], known: Iterable[str], loc: Loc, saying: str, at: Locate) -> list[Problem]:
-    there = set(known)
+def _unknown(names: Iterable[str], known: Set[str], loc: Loc, saying: str, at: Locate) -> list[Problem]:
     return [
-        Problem(where=at(loc), what=f'{saying} "{name}", which does not exist', do=closest(name, there))
+        Problem(where=at(loc), what=f'{saying} "{name}", which does not exist', do=closest(name, known))
         for name in names
-        if name not in there
+        if name not in known
     ]
 
 

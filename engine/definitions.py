@@ -78,6 +78,8 @@ class Definitions:
     committed: Settings | None = None
     bootstrap: bool = False
     _roadmap: str = ""
+    _agreed: tuple[str, str] | None = None
+    """The roadmap that the journal was found to agree with."""
     _settings: str = ""
     _committed_ids: dict[str, str] | None = None
     _errors: dict[str, str] = field(default_factory=dict[str, str])
@@ -107,6 +109,10 @@ class Definitions:
         """Look at `roadmap.toml` of the working copy again; events for what differs from `known` (the
         roadmap's orders by id)."""
         found: list[NewEvent] = []
+        seen = self._seen_roadmap()
+        if seen is not None and seen == self._agreed:
+            return []  # a long roadmap takes seconds to read, and this is asked again and again
+        self._agreed = None
 
         def read() -> None:
             roadmap = load_roadmap(self.repo / ROADMAP_FILE, self.current)
@@ -118,8 +124,18 @@ class Definitions:
             if changed or mark != self._roadmap or ROADMAP_FILE in self._errors:
                 self._roadmap = mark
                 found.extend(_roadmap_events(len(roadmap.work_order), changed, gone, items))
+            else:
+                self._agreed = seen
 
         return self._guarded("roadmap_refused", ROADMAP_FILE, read) + found
+
+    def _seen_roadmap(self) -> tuple[str, str] | None:
+        """What `read_roadmap` goes by: the file's bytes and the settings that it is checked with."""
+        try:
+            raw = (self.repo / ROADMAP_FILE).read_bytes()
+        except OSError:
+            return None
+        return hashlib.sha256(raw).hexdigest(), self._settings
 
     def _read_working(self) -> None:
         self.working = load_settings(self.repo / SETTINGS_FILE)

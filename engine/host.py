@@ -40,6 +40,7 @@ from engine.journal import Journal
 from engine.lock import InstanceLock
 from engine.log import EngineLog
 from engine.loop import Effect, EndReason, Engine
+from engine.memory import give_back
 from engine.models.event import Event, NewEvent
 from engine.planner import plan
 from engine.ports import Clock
@@ -48,6 +49,8 @@ from engine.snapshot import fold
 INBOX_POLL_S = 0.2
 HEARTBEAT_S = 5.0
 SUSPEND_GAP_S = 30.0
+LARGE_READING_S = 0.2
+"""A look at the files that took longer has left much memory behind."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +165,7 @@ class Host:
         _reread = asyncio.Event()
         effects.update(_effects(world))
         await self._recover(engine, world, epoch)
+        await asyncio.to_thread(give_back)
         self.ready.set()
         self._do_asked()
         deadline = site.clock.monotonic() + duration_s if duration_s is not None else None
@@ -223,12 +227,15 @@ class Host:
         await self._look_at_disk(engine)
 
     async def _look_at_files(self, engine: Engine) -> None:
+        started_at = self.site.clock.monotonic()
         events = await asyncio.to_thread(self.site.definitions.read_settings, engine.state.main)
         known = {ident: order.spec for ident, order in engine.state.orders.items() if order.source == "roadmap"}
         events += await asyncio.to_thread(self.site.definitions.read_roadmap, known)
         if events:
             await engine.emit(*events)
             engine.poke()
+        if self.site.clock.monotonic() - started_at > LARGE_READING_S:
+            await asyncio.to_thread(give_back)
 
     async def _look_at_main(self, engine: Engine) -> None:
         tip = await asyncio.to_thread(user_tip, self.site.repository.root, engine.state.branch)

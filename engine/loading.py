@@ -6,6 +6,7 @@ wrong types and dangling names are errors, because a misspelt gate that is quiet
 
 from __future__ import annotations
 
+import functools
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -153,7 +154,12 @@ class _Source:
 
     name: str
     data: dict[str, Any]
-    lines: Mapping[Loc, int]
+    text: str
+
+    @functools.cached_property
+    def lines(self) -> Mapping[Loc, int]:
+        # Only what is wrong has to be found, and a long roadmap has many keys.
+        return key_lines(self.text.replace("\r\n", "\n"))
 
     def where(self, loc: Loc) -> str:
         line = line_of(self.lines, loc)
@@ -170,7 +176,7 @@ class _Source:
 def _source(text: str, name: str) -> tuple[_Source | None, list[Problem]]:
     text = text.removeprefix("\ufeff")  # editors on Windows write one
     try:
-        return _Source(name, tomllib.loads(text), key_lines(text.replace("\r\n", "\n"))), []
+        return _Source(name, tomllib.loads(text), text), []
     except tomllib.TOMLDecodeError as error:
         return None, [_syntax_problem(str(error), text, name)]
     except RecursionError:

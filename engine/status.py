@@ -75,7 +75,7 @@ def status_of(state: State, now: float, *, running: bool) -> Status:
         duration_s=round(max(0.0, now - state.started_at), 1) if state.started_at else 0.0,
         running=running,
         paused=state.paused,
-        problems=_problems(state),
+        problems=problems_of(state),
         budgets={
             "cost_per_night": state.in_force.cost_per_night,
             "cost_tonight": round(state.cost_tonight, 4),
@@ -84,7 +84,7 @@ def status_of(state: State, now: float, *, running: bool) -> Status:
     )
 
 
-def _problems(state: State) -> list[str]:
+def problems_of(state: State) -> list[str]:
     """What a person has to mend, most urgent first, one sentence each."""
     most = state.in_force.cost_per_night
     spent = 0 < most <= state.cost_tonight

@@ -1,7 +1,8 @@
 """Where the command `swarm` begins: errors are one sentence on stderr, and the exit code of the contract.
 
-`swarm status` is what prompts and scripts ask again and again. Plainly written it goes straight to its function, since
-loading the full parser takes a third of its time; everything else, and `status` with anything unusual, goes there.
+`swarm status` is what prompts and scripts ask again and again, and the room should be there at once. Plainly written
+they go straight to their functions, since loading the full parser takes a third of the time; everything else, and these
+with anything unusual, goes there.
 """
 
 from __future__ import annotations
@@ -17,33 +18,40 @@ EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
 
 
-@dataclass(frozen=True)
-class PlainStatus:
-    """`swarm status` as the quick way understands it."""
+_FLAGS = {"status": ("--json",), "": ("--read-only",)}
 
+
+@dataclass(frozen=True)
+class Plain:
+    """`swarm status` (`command` "status") or the room ("") as the quick way understands them."""
+
+    command: str
     repo: Path | None = None
     state: Path | None = None
-    as_json: bool = False
+    flag: bool = False
+    """`--json` of status, `--read-only` of the room."""
 
 
-def plain_status(words: Sequence[str]) -> PlainStatus | None:
-    """What `words` ask for if they are `status` with its options, written out; None leaves them to the full parser."""
-    if not words or words[0] != "status":
+def plainly(words: Sequence[str]) -> Plain | None:
+    """What `words` ask for if they are `status` or the room with options written out; None leaves them to the full
+    parser."""
+    command = words[0] if words and not words[0].startswith("-") else ""
+    if command not in _FLAGS:
         return None
     found: dict[str, str] = {}
-    rest = iter(words[1:])
+    rest = iter(words[1:] if command else words)
     for word in rest:
         name, equals, value = word.partition("=")
-        if word == "--json":
-            found[name] = word
+        if word in _FLAGS[command]:
+            found["flag"] = word
         elif name in ("--repo", "--state"):
             found[name] = value if equals else next(rest, "")
         else:
             return None
-    if any(not value or value.startswith("-") for name, value in found.items() if name != "--json"):
+    if any(not value or value.startswith("-") for name, value in found.items() if name != "flag"):
         return None
     repo, state = (Path(found[name]) if name in found else None for name in ("--repo", "--state"))
-    return PlainStatus(repo, state, "--json" in found)
+    return Plain(command, repo, state, "flag" in found)
 
 
 def main() -> None:
@@ -61,11 +69,19 @@ def main() -> None:
 
 
 def _run(words: Sequence[str]) -> int | None:
-    if (plain := plain_status(words)) is not None:
+    plain = plainly(words)
+    if plain is not None and plain.command == "status":
         from swarm_tui.inspecting import print_status
 
-        print_status(plain.repo, plain.state, as_json=plain.as_json)
+        print_status(plain.repo, plain.state, as_json=plain.flag)
         return 0
+    if plain is not None:
+        from swarm_tui.terminal import Asked, can_show_a_room
+
+        if can_show_a_room():
+            from swarm_tui.opening import run_room
+
+            return run_room(Asked(plain.repo, plain.state, read_only=plain.flag))
     from swarm_tui.command_line import run
 
     return run()

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from engine.errors import UserError
+from swarm_tui.terminal import Asked
 
 app = typer.Typer(
     name="swarm",
@@ -50,10 +51,17 @@ def swarm(
     as_json: Annotated[
         bool, typer.Option("--json", help="With --no-ui: one event a line, and a last line with the summary.")
     ] = False,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Plain lines instead of the room, for screen readers; ctrl+c leaves.")
+    ] = False,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Only look: starts no engine, sends no command.")
+    ] = False,
+    attach: Annotated[bool, typer.Option("--attach", help="Attach, but start no engine when none runs.")] = False,
     log: Log = "",
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """Run the engine of a repository."""
+    """The control room: attaches to the engine of the repository, or starts one."""
     if version:
         from swarm_tui.compose import VERSION
 
@@ -62,18 +70,28 @@ def swarm(
     if context.invoked_subcommand is not None:
         return
     from swarm_tui.running import run_engine
+    from swarm_tui.terminal import can_show_a_room
 
-    if not no_ui and not as_json:
-        typer.echo(
-            "The control room on screen comes with a later version; this is the headless run (the same as --no-ui).",
-            err=True,
-        )
-    raise typer.Exit(run_engine(repo, state, until=until, as_json=as_json, log_levels=log))
+    if no_ui or as_json:
+        raise typer.Exit(run_engine(repo, state, until=until, as_json=as_json, log_levels=log))
+    asked = Asked(repo, state, until=until, log_levels=log, read_only=read_only, only_attach=attach)
+    if plain:
+        from swarm_tui.plain import run_plain
+
+        raise typer.Exit(run_plain(asked))
+    if not can_show_a_room():
+        if asked.attach:
+            raise UserError("there is no terminal for a room: use `swarm status` or `swarm events -f`")
+        typer.echo("no terminal that can show the room: this is the headless run, as with --no-ui", err=True)
+        raise typer.Exit(run_engine(repo, state, until=until, as_json=as_json, log_levels=log))
+    from swarm_tui.opening import run_room
+
+    raise typer.Exit(run_room(asked))
 
 
 @app.command()
 def demo(
-    no_ui: Annotated[bool, typer.Option("--no-ui", help="Headless (so far the only way).")] = False,
+    no_ui: Annotated[bool, typer.Option("--no-ui", help="Headless: a line an event, instead of the room.")] = False,
     as_json: Json = False,
     directory: Annotated[
         Path | None, typer.Option("--dir", help="Leave DIR/repo and DIR/state for looking around.", show_default=False)
@@ -83,7 +101,7 @@ def demo(
     """A whole night on a built-in repository with scripted agents: no network, no model, about half a minute."""
     from swarm_tui.demo.night import run_demo
 
-    raise typer.Exit(run_demo(directory, seed=seed, as_json=as_json))
+    raise typer.Exit(run_demo(directory, seed=seed, as_json=as_json, no_ui=no_ui))
 
 
 @app.command()
@@ -109,6 +127,14 @@ def status(repo: Repo = None, state: State = None, as_json: Json = False) -> Non
     from swarm_tui.inspecting import print_status
 
     print_status(repo, state, as_json=as_json)
+
+
+@app.command()
+def metrics(repo: Repo = None, state: State = None, as_json: Json = False) -> None:
+    """Lead times, failures, restores, flakes, cost: the figures of all nights in the journal."""
+    from swarm_tui.figures import print_metrics
+
+    print_metrics(repo, state, as_json=as_json)
 
 
 @app.command()
@@ -144,6 +170,50 @@ def events(
     from swarm_tui.inspecting import print_events
 
     print_events(repo, state, follow=follow, as_json=as_json, after=after)
+
+
+@app.command()
+def replay(
+    night: Annotated[
+        str, typer.Argument(help="Its number, or a state folder, a journal.db or a file of `swarm events --json`.")
+    ] = "",
+    repo: Repo = None,
+    state: State = None,
+    speed: Annotated[int, typer.Option("--speed", help="1, 2, 5, 10, 20, 50 or 100 times as fast as it was.")] = 1,
+    as_list: Annotated[bool, typer.Option("--list", help="Say which nights there are.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", "--no-ui", help="Plain lines instead of the room.")] = False,
+    skip_quiet: Annotated[
+        bool, typer.Option("--skip-quiet/--keep-quiet", help="Skip stretches of a minute or more without any event.")
+    ] = True,
+) -> None:
+    """Play a recorded night again, the newest unless one is named. Changes nothing."""
+    from swarm_tui.replaying import run_replay
+
+    raise typer.Exit(run_replay(repo, state, night, speed=speed, plain=plain, as_list=as_list, quiet=skip_quiet))
+
+
+@app.command()
+def serve(
+    repo: Repo = None,
+    state: State = None,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="On 127.0.0.1; 0 takes any.")] = 8765,
+    allow_commands: Annotated[
+        bool, typer.Option("--allow-commands", help="Print a random token; who has it gets a room that may command.")
+    ] = False,
+    token_file: Annotated[
+        Path | None,
+        typer.Option("--token-file", help="As --allow-commands, with the token of a file.", show_default=False),
+    ] = None,
+) -> None:
+    """The room in a browser, for a phone or a second screen. Read-only unless a token is given.
+
+    It listens on this machine alone. From another one, reach it through a tunnel:
+    ssh -L 8765:127.0.0.1:8765 this-machine, then http://127.0.0.1:8765/ there.
+    ?fontsize=12 makes the text smaller. Needs the extra swarm-tui[web].
+    """
+    from swarm_tui.serving import run_serve
+
+    raise typer.Exit(run_serve(repo, state, port=port, allow_commands=allow_commands, token_file=token_file))
 
 
 def _command(repo: Path | None, state: Path | None, name: str, **args: str) -> None:
@@ -266,7 +336,7 @@ def roadmap_schema(
     repo: Repo = None,
     state: State = None,
 ) -> None:
-    """JSON Schemas of settings, roadmap, flows, scripts, tasks, handoffs, events, reports and status."""
+    """JSON Schemas of settings, roadmap, flows, scripts, tasks, handoffs, events, reports, status and metrics."""
     from swarm_tui.inspecting import print_schemas
 
     print_schemas(out)

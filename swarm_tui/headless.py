@@ -199,11 +199,10 @@ class JsonPrinter:
 class LinePrinter:
     """A line an event; on a terminal a few live lines below with what runs now."""
 
-    def __init__(self, folders: StateFolder) -> None:
+    def __init__(self, folders: StateFolder, *, live: bool = True) -> None:
         self._console = Console(highlight=False, markup=False, soft_wrap=True)
-        self._live = (
-            Live(console=self._console, refresh_per_second=8, transient=True) if self._console.is_terminal else None
-        )
+        live = live and self._console.is_terminal and not self._console.is_dumb_terminal
+        self._live = Live(console=self._console, refresh_per_second=8, transient=True) if live else None
         self._folders = folders
         self._tails: dict[str, Tail] = {}
         self._progress: deque[str] = deque(maxlen=4)
@@ -222,7 +221,7 @@ class LinePrinter:
         if made is None:
             return
         # On a terminal a line an event; what needs a person is never cut. All of it is in `swarm events`.
-        whole = made.tone == "attention" or not self._console.is_terminal
+        whole = made.tone == "attention" or self._live is None
         line = line_of(event, made)
         if whole:
             self._console.print(line)

@@ -17,7 +17,6 @@ from engine.text.sanitise import sanitise, sanitise_bytes, sanitise_line
 from swarm_tui.place import find_folders, find_place
 
 FOLLOW_S = 0.2
-ANSWERS = ("approve", "deny")
 
 
 def _out(data: Any) -> None:
@@ -135,38 +134,15 @@ def print_events(repo: Path | None, state: Path | None, *, follow: bool, as_json
 
 def send_command(repo: Path | None, state: Path | None, name: str, args: dict[str, str]) -> int:
     """Send it and print the answer; 0. Raises UserError when it is refused."""
+    from swarm_tui.sending import send_or_refuse
+
     client = Client.attach(find_folders(repo, state))
     try:
-        if not client.engine_runs() and (wrong := _refused_offline(client, name, args)):
-            raise UserError(wrong)
-        answer = client.send(name, args)
+        said = send_or_refuse(client, name, args)
     finally:
         client.close()
-    if not answer["ok"]:
-        raise UserError(sanitise_line(str(answer["said"])))
-    sys.stdout.write(sanitise_line(str(answer["said"])) + "\n")
+    sys.stdout.write(said + "\n")
     return 0
-
-
-def _refused_offline(client: Client, name: str, args: dict[str, str]) -> str:
-    """What can be said without an engine: a command that could never be done is not put into the inbox."""
-    from engine.commands import find_approval, find_cancellable, find_retryable
-
-    if name in ("stop", "drain"):
-        return "no engine runs this repository, so there is nothing to stop"
-    try:
-        if name in ANSWERS:
-            approval = find_approval(client.state, args["id"])
-            waiting = [command for command in client.reader.open_commands() if command.name in ANSWERS]
-            if any(command.args.get("id") == approval.id for command in waiting):
-                return f"approval {approval.id} has its answer already; the next engine of this repository takes it"
-        elif name == "retry":
-            find_retryable(client.state, args["work_order"])
-        elif name == "cancel":
-            find_cancellable(client.state, args["work_order"])
-    except UserError as error:
-        return str(error)
-    return ""
 
 
 def print_roadmap(repo: Path | None, state: Path | None, *, as_json: bool) -> None:
@@ -198,12 +174,18 @@ def print_roadmap(repo: Path | None, state: Path | None, *, as_json: bool) -> No
 
 def print_schemas(out: Path | None) -> None:
     from engine.models.events import EVENTS
+    from engine.models.metrics import Metrics
     from engine.models.status import Status
     from engine.schemas import all_schemas
     from roles.agents.script_format import Script
 
     schemas = all_schemas(
-        {"status": Status, "script": Script, **{f"event-{kind}": model for kind, model in EVENTS.items()}}
+        {
+            "status": Status,
+            "metrics": Metrics,
+            "script": Script,
+            **{f"event-{kind}": model for kind, model in EVENTS.items()},
+        }
     )
     if out is None:
         _out(schemas)

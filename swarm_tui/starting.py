@@ -18,6 +18,15 @@ from engine.errors import UserError
 from engine.loading import ROADMAP_FILE, SETTINGS_FILE, parse_settings
 
 _TEST_FUNCTION = re.compile(r"^(async )?def test_", re.MULTILINE)
+_LANGUAGES = (
+    ("Python", ("pyproject.toml", "setup.py", "requirements*.txt", "*.py", "tests/*.py")),
+    ("Rust", ("Cargo.toml",)),
+    ("JavaScript or TypeScript", ("package.json",)),
+    ("Go", ("go.mod",)),
+    ("Java or Kotlin", ("pom.xml", "build.gradle", "build.gradle.kts")),
+    ("C or C++", ("CMakeLists.txt", "meson.build")),
+)
+"""What tells a language, as globs at the top of a repository."""
 _PROMPT = "Read the file {prompt_file} and do what it says."
 
 
@@ -68,11 +77,60 @@ def initial_files(repo_root: Path, *, main: str | None = None, path: str | None 
     main: the branch that the swarm lands on; None: `main` or `master` if there is one, else the current branch.
     path: where to look for programs; None: the PATH of this process.
     """
-    python = "python" if shutil.which("python", path=path) else "python3"
+    python = _python(path)
     branch = main or _main_branch(repo_root)
-    installed = [agent for agent in _KNOWN_AGENTS if shutil.which(agent.run[0], path=path)]
+    installed = _installed(path)
     settings = [_head(branch), _gates(_found_gates(repo_root, python)), _agents(installed, python), _rest()]
     return {SETTINGS_FILE: "\n".join(settings), ROADMAP_FILE: _roadmap()}
+
+
+@dataclass(frozen=True)
+class FirstSteps:
+    """What was found out about a repository that is to be set up, and what would be written at its top.
+
+    texts: both files by name. kept: those that are there already. gates: how each found one is run. agents: known
+    ones that are installed.
+    """
+
+    root: Path
+    texts: dict[str, str]
+    kept: tuple[str, ...]
+    languages: tuple[str, ...]
+    gates: tuple[str, ...]
+    agents: tuple[str, ...]
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The files that would be written."""
+        return tuple(name for name in self.texts if name not in self.kept)
+
+    def write(self) -> list[str]:
+        """Write what is missing, and say so line by line. Raises UserError: a folder that cannot be written, or a file
+        that is there by now. A file that is there is never changed."""
+        said = [f"kept {name}, which was there already" for name in self.kept]
+        for name in self.missing:
+            try:
+                with (self.root / name).open("x", encoding="utf-8", newline="\n") as file:
+                    file.write(self.texts[name])
+            except OSError as error:
+                raise UserError(
+                    f"{self.root / name} cannot be written ({error.strerror}); mend that and run it again"
+                ) from error
+            said.append(f"wrote {name}: {_contents(name, self.texts[name])}")
+        return said
+
+
+def look_around(folder: Path) -> FirstSteps:
+    """Looks at the repository around `folder`; writes nothing. Raises UserError when there is none."""
+    start = folder.resolve()
+    root = next((each for each in (start, *start.parents) if (each / ".git").exists()), None)
+    if root is None:
+        raise UserError(f"{folder} is not in a git repository; run `git init` there, or name one with --repo")
+    texts = initial_files(root)
+    gates = tuple(f"{gate.name}: {' '.join(gate.run)}" for gate in _found_gates(root, _python()))
+    languages = tuple(name for name, signs in _LANGUAGES if any(_any_file(root, sign) for sign in signs))
+    kept = tuple(name for name in texts if (root / name).exists())
+    return FirstSteps(root, texts, kept, languages, gates, tuple(agent.name for agent in _installed(None)))
 
 
 def write_initial_files(folder: Path) -> list[str]:
@@ -81,32 +139,27 @@ def write_initial_files(folder: Path) -> list[str]:
     Gives lines for the person: what was done, what comes next. Raises UserError: no repository, nothing to write, or
     a folder that cannot be written. A file that is there is never changed.
     """
-    start = folder.resolve()
-    root = next((each for each in (start, *start.parents) if (each / ".git").exists()), None)
-    if root is None:
-        raise UserError(f"{folder} is not in a git repository; run `git init` there, or name one with --repo")
-    texts = initial_files(root)
-    kept = [name for name in texts if (root / name).exists()]
-    if len(kept) == len(texts):
+    steps = look_around(folder)
+    if not steps.missing:
         raise UserError(
-            f"{' and '.join(kept)} are there already; edit them, or move them away and run `swarm init` again"
+            f"{' and '.join(steps.kept)} are there already; edit them, or move them away and run `swarm init` again"
         )
-    said = [f"kept {name}, which was there already" for name in kept]
-    for name, text in texts.items():
-        if name in kept:
-            continue
-        try:
-            with (root / name).open("x", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-        except OSError as error:
-            raise UserError(
-                f"{root / name} cannot be written ({error.strerror}); mend that and run it again"
-            ) from error
-        said.append(f"wrote {name}: {_contents(name, text)}")
-    said.append(
-        "next: switch on an agent in swarm.toml, offer a work order in roadmap.toml, commit both, run `swarm check`"
-    )
-    return said
+    return [
+        *steps.write(),
+        "next: switch on an agent in swarm.toml, offer a work order in roadmap.toml, commit both, run `swarm check`",
+    ]
+
+
+def _python(path: str | None = None) -> str:
+    return "python" if shutil.which("python", path=path) else "python3"
+
+
+def _installed(path: str | None) -> list[_KnownAgent]:
+    return [agent for agent in _KNOWN_AGENTS if shutil.which(agent.run[0], path=path)]
+
+
+def _any_file(root: Path, pattern: str) -> bool:
+    return next(root.glob(pattern), None) is not None
 
 
 def _contents(name: str, text: str) -> str:

@@ -40,22 +40,22 @@ class WorkOrder(Strict):
     title: str
     kind: OrderKind = "feature"
     goal: str = ""
-    depends_on: list[str] = []
-    allow: list[str] = []
-    deny: list[str] = []
-    touches: list[str] = []
-    gates: list[str] = []
-    tests: list[str] = []
-    acceptance: list[Acceptance] = []
-    tests_changed: list[str] = []
-    tests_removed: list[str] = []
-    resolves: list[str] = []
-    repro: list[str] = []
+    depends_on: list[str] = Field(default_factory=list[str])
+    allow: list[str] = Field(default_factory=list[str])
+    deny: list[str] = Field(default_factory=list[str])
+    touches: list[str] = Field(default_factory=list[str])
+    gates: list[str] = Field(default_factory=list[str])
+    tests: list[str] = Field(default_factory=list[str])
+    acceptance: list[Acceptance] = Field(default_factory=list[Acceptance])
+    tests_changed: list[str] = Field(default_factory=list[str])
+    tests_removed: list[str] = Field(default_factory=list[str])
+    resolves: list[str] = Field(default_factory=list[str])
+    repro: list[str] = Field(default_factory=list[str])
     rollback: str = ""
-    budget: dict[str, str] = {}
+    budget: dict[str, str] = Field(default_factory=dict[str, str])
     priority: int = Field(default=5, ge=1, le=9)
     owner: str = ""
-    needs_sandbox: list[str] = []
+    needs_sandbox: list[str] = Field(default_factory=list[str])
     # `draft = true` keeps an order on the roadmap without offering it to the swarm.
     draft: bool = False
 

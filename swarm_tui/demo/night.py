@@ -20,35 +20,41 @@ from swarm_tui.demo.build import build_demo
 from swarm_tui.demo.story import Chapter, told
 from swarm_tui.headless import run_headless
 from swarm_tui.place import find_place
+from swarm_tui.terminal import can_show_a_room
 
 EXIT_UNTOLD = 1
 EXIT_INTERRUPTED = 130
 
 
-def run_demo(directory: Path | None, *, seed: int, as_json: bool) -> int:
-    """Play the night until idle. Exit 0 when its whole story happened, the parked order included."""
+def run_demo(directory: Path | None, *, seed: int, as_json: bool, no_ui: bool) -> int:
+    """Play the night until idle, in a room if there is a terminal for one. Exit 0 when its whole story happened."""
+    in_room = not no_ui and not as_json and can_show_a_room()
     # Gates and agents of the demo are Python programs: they run with the interpreter that runs this.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     if directory is not None:
         directory.mkdir(parents=True, exist_ok=True)
-        return _play(directory.resolve(), seed, as_json, kept=True)
+        return _play(directory.resolve(), seed, as_json, kept=True, in_room=in_room)
     folder = Path(tempfile.mkdtemp(prefix="swarm-demo-"))
     try:
-        return _play(folder.resolve(), seed, as_json, kept=False)
+        return _play(folder.resolve(), seed, as_json, kept=False, in_room=in_room)
     finally:
         remove_tree(folder)
 
 
-def _play(folder: Path, seed: int, as_json: bool, *, kept: bool) -> int:
+def _play(folder: Path, seed: int, as_json: bool, *, kept: bool, in_room: bool) -> int:
     if (folder / "state").exists() and not (folder / "repo").exists():
         raise UserError(f"{folder / 'state'} is there without a repository: name another folder with --dir")
     again = (folder / "repo").exists() and (folder / "state").exists()
     repo = folder / "repo" if again else build_demo(folder, seed)
     started = time.monotonic()
     place = find_place(repo, folder / "state")
-    status, interrupted = run_headless(
-        make_host(place), place.folders, until_idle=True, duration_s=None, as_json=as_json
-    )
+    if in_room:
+        from swarm_tui.demo.room import play_in_room
+
+        status, interrupted = play_in_room(place)
+    else:
+        host = make_host(place)
+        status, interrupted = run_headless(host, place.folders, until_idle=True, duration_s=None, as_json=as_json)
     reader = JournalReader(place.folders.journal)
     chapters = told([event.as_json() for event in reader.events()])
     reader.close()

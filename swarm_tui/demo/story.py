@@ -177,9 +177,15 @@ def _added_id(event: Happened) -> str:
 
 def _asked(night: _Night) -> Told:
     asked, parked = night.one("approval_asked", ASKS), night.one("work_order_parked", ASKS)
-    if asked is None or parked is None or night.all("change_landed", ASKS):
+    if asked is None or parked is None:
         return False, f"{ASKS} did not ask and wait"
-    return True, f"{ASKS} waits for a person: approval {asked.get('approval')} ({asked.get('danger', 'danger')})"
+    approval = f"approval {asked.get('approval')} ({asked.get('danger', 'danger')})"
+    answer, landing = night.one("approval_answered", ASKS), night.one("change_landed", ASKS)
+    if landing is not None and (answer is None or answer.get("answer") != "approved"):
+        return False, f"{ASKS} landed without a person's yes"
+    if answer is not None:
+        return True, f"{ASKS} asked, {answer.get('answer')} by {answer.get('by')}: {approval}"
+    return True, f"{ASKS} waits for a person: {approval}"
 
 
 def _hung(night: _Night) -> Told:
@@ -200,7 +206,8 @@ def _morning(night: _Night) -> Told:
     rejections = len(night.all("change_rejected"))
     last = next((event for event in reversed(night.events) if event.get("kind") == "canary_judged"), None)
     green = last is not None and last.get("verdict") == "PASS"
-    happened = green and len(healthy) >= ENOUGH_HEALTHY and parked == [ASKS] and rejections >= ENOUGH_REJECTIONS
+    waits = [] if night.all("approval_answered", ASKS) else [ASKS]
+    happened = green and len(healthy) >= ENOUGH_HEALTHY and parked == waits and rejections >= ENOUGH_REJECTIONS
     health, waiting = "green" if green else "not green", ", ".join(parked) or "none"
     return happened, f"main {health}, {len(healthy)} healthy, {rejections} rejections, parked: {waiting}"
 

@@ -12,7 +12,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from engine.folders import StateFolder
+from engine.lock import InstanceLock
+from engine.process import tree
+
+if TYPE_CHECKING:
+    from terminal import Terminal
 
 PATIENCE_S = 60.0
 
@@ -104,6 +113,7 @@ class Desk:
     home: Path
     options: tuple[str, ...] = ()
     nights: list[Night] = field(default_factory=list["Night"])
+    terminals: list[Terminal] = field(default_factory=list["Terminal"])
 
     @classmethod
     def with_files(cls, folder: Path, *orders: str, settings: str = SETTINGS, **more: str) -> Desk:
@@ -208,9 +218,28 @@ class Desk:
         self.nights.append(night)
         return night
 
+    def terminal(self, *words: str, **more: Any) -> Terminal:
+        """The command on a terminal (POSIX only); `more`: its size, TERM and the like. It and every engine that it
+        starts are killed at the end of the test."""
+        from terminal import Terminal
+
+        found = Terminal(self._argv(words), **{"cwd": self.repo, "env": self.environment, **more})
+        self.terminals.append(found)
+        return found
+
     def close(self) -> None:
         for night in self.nights:
             night.kill()
+        for terminal in self.terminals:
+            terminal.close()
+        if self.terminals:
+            kill_engine(StateFolder(self.state))
+
+
+def kill_engine(folders: StateFolder) -> None:
+    """The engine of this state folder, if one runs, whoever started it."""
+    if pid := InstanceLock(folders.lock).holder():
+        tree.kill_tree(pid, psutil.Process(pid).create_time())
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The quick way of `swarm status`: it understands what is plainly written, and leaves the rest to the full parser."""
+"""The quick way of `swarm status` and the room: it takes what is plainly written, and leaves the rest to the parser."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from swarm_tui.cli import PlainStatus, plain_status
+from swarm_tui.cli import Plain, plainly
 
 
 @pytest.mark.parametrize(
     ("words", "meant"),
     [
-        ("status", PlainStatus()),
-        ("status --json", PlainStatus(as_json=True)),
-        ("status --repo r --state=s", PlainStatus(Path("r"), Path("s"))),
-        ("status --repo a --repo b", PlainStatus(Path("b"))),
-        ("", None),
+        ("status", Plain("status")),
+        ("status --json", Plain("status", flag=True)),
+        ("status --repo r --state=s", Plain("status", Path("r"), Path("s"))),
+        ("status --repo a --repo b", Plain("status", Path("b"))),
+        ("", Plain("")),
+        ("--read-only --repo=r", Plain("", Path("r"), flag=True)),
+        ("--json", None),
+        ("status --read-only", None),
+        ("--no-ui", None),
         ("where", None),
         ("--repo r status", None),
         ("status --help", None),
@@ -30,8 +34,8 @@ from swarm_tui.cli import PlainStatus, plain_status
         ("status more", None),
     ],
 )
-def test_only_what_is_plainly_written_is_taken(words: str, meant: PlainStatus | None) -> None:
-    assert plain_status(words.split()) == meant
+def test_only_what_is_plainly_written_is_taken(words: str, meant: Plain | None) -> None:
+    assert plainly(words.split()) == meant
 
 
 @pytest.mark.parametrize("words", [("status", "--repo"), ("--log=", "status", "--repo")])

@@ -12,7 +12,7 @@ import pytest
 from engine.errors import UserError
 from engine.loading import Reading, load_roadmap, read_roadmap, read_settings
 from engine.models.settings import Settings
-from swarm_tui.starting import initial_files, write_initial_files
+from swarm_tui.starting import initial_files, look_around, write_initial_files
 
 Files = Mapping[str, str]
 
@@ -157,3 +157,22 @@ def test_outside_of_a_repository_nothing_is_written(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not in a git repository; run `git init` there"):
         write_initial_files(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_looking_around_says_what_was_found_and_writes_nothing(git_repo: MakeRepo) -> None:
+    root = git_repo({"pyproject.toml": "", "tests/test_a.py": "import pytest"}, branch="main").path
+    before = sorted(root.iterdir())
+    steps = look_around(root / "tests")
+    assert (steps.root, steps.languages, steps.kept) == (root.resolve(), ("Python",), ())
+    assert [gate.partition(":")[0] for gate in steps.gates] == ["tests"]
+    assert steps.missing == ("swarm.toml", "roadmap.toml")
+    assert sorted(root.iterdir()) == before
+
+
+def test_a_file_that_came_in_between_is_not_overwritten(git_repo: MakeRepo) -> None:
+    root = git_repo({"a.txt": ""}, branch="main").path
+    steps = look_around(root)
+    (root / "swarm.toml").write_text("# mine", encoding="utf-8")
+    with pytest.raises(UserError, match="cannot be written"):
+        steps.write()
+    assert (root / "swarm.toml").read_text(encoding="utf-8") == "# mine"

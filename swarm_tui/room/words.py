@@ -1,0 +1,142 @@
+"""How a state is shown: a glyph and a word for each, and a tone that colour may repeat but never carries alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+Clean = Callable[[str], str]
+"""Makes text from outside safe to draw."""
+
+
+class Sign(NamedTuple):
+    """`tone`: good, bad, attention, busy, quiet or plain; a theme has a colour for each."""
+
+    glyph: str
+    word: str
+    tone: str
+
+
+UNKNOWN = Sign("?", "unknown", "attention")
+
+PHASES: dict[str, Sign] = {
+    "draft": Sign("·", "draft", "quiet"),
+    "ready": Sign("○", "ready", "plain"),
+    "running": Sign("▶", "running", "busy"),
+    "proposed": Sign("⇡", "proposed", "busy"),
+    "verifying": Sign("◇", "verifying", "busy"),
+    "queued": Sign("≡", "queued", "busy"),
+    "landed": Sign("⬇", "landed", "good"),
+    "healthy": Sign("♥", "healthy", "good"),
+    "rejected": Sign("✘", "rejected", "bad"),
+    "parked": Sign("P", "parked", "attention"),
+    "reverted": Sign("↩", "reverted", "bad"),
+    "cancelled": Sign("×", "cancelled", "quiet"),
+}
+
+HEALTH: dict[str, Sign] = {
+    "green": Sign("✔", "green", "good"),
+    "red": Sign("✘", "red", "bad"),
+    "unknown": UNKNOWN,
+    "frozen": Sign("❄", "frozen", "bad"),
+}
+
+GATES: dict[str, Sign] = {
+    "": Sign("▶", "running", "busy"),
+    "green": Sign("✔", "green", "good"),
+    "red": Sign("✘", "red", "bad"),
+    "timeout": Sign("⧗", "timeout", "bad"),
+    "error": Sign("!", "error", "bad"),
+    "skipped": Sign("–", "skipped", "quiet"),
+    "superseded": Sign("»", "superseded", "quiet"),
+    "interrupted": Sign("·", "interrupted", "quiet"),
+    "waiting": Sign("·", "waiting", "quiet"),
+}
+
+VERDICTS: dict[str, Sign] = {
+    "": Sign("▶", "running", "busy"),
+    "PASS": Sign("♥", "PASS", "good"),
+    "FAIL": Sign("✘", "FAIL", "bad"),
+    "INCONCLUSIVE": Sign("?", "INCONCLUSIVE", "attention"),
+    "ENVIRONMENT": Sign("!", "ENVIRONMENT", "attention"),
+    "interrupted": Sign("·", "interrupted", "quiet"),
+}
+
+RUNS: dict[str, Sign] = {
+    "": Sign("▶", "running", "busy"),
+    "done": Sign("✔", "done", "good"),
+    "failed": Sign("✘", "failed", "bad"),
+    "timeout": Sign("⧗", "timeout", "bad"),
+    "idle": Sign("⧗", "idle", "bad"),
+    "asked": Sign("?", "asks you", "attention"),
+    "aborted": Sign("×", "gave up", "bad"),
+    "interrupted": Sign("·", "interrupted", "quiet"),
+}
+
+TESTS: dict[str, Sign] = {
+    "passed": Sign("✔", "passed", "good"),
+    "failed": Sign("✘", "failed", "bad"),
+    "skipped": Sign("–", "skipped", "quiet"),
+    "lost": Sign("!", "lost", "bad"),
+}
+
+
+def sign(table: dict[str, Sign], key: str) -> Sign:
+    """The sign of a key; one that is not in the table is shown by its own name, never hidden."""
+    return table.get(key) or Sign("?", key or "unknown", "attention")
+
+
+def age(seconds: float) -> str:
+    """How long something has been so, in at most four characters: <1m, 12m, 3h, 2d. Calm: it changes by the minute."""
+    seconds = max(0.0, seconds)
+    if seconds < 60:
+        return "<1m"
+    if seconds < 6_000:
+        return f"{seconds / 60:.0f}m"
+    return f"{seconds / 3600:.0f}h" if seconds < 360_000 else f"{seconds / 86_400:.0f}d"
+
+
+def clock(seconds: float) -> str:
+    """A duration as h:mm:ss or m:ss."""
+    whole = int(max(0.0, seconds))
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def took(seconds: float, *, still: bool = False) -> str:
+    """How long something took, in at most five characters: 0.3s, 42s, 3:05, 1:02h. `still`: it goes on, and is told
+    in whole seconds."""
+    seconds = max(0.0, seconds)
+    if still and seconds < 60:
+        return f"{int(seconds)}s"
+    if seconds < 60:
+        return f"{seconds:.1f}s" if seconds < 9.95 else f"{seconds:.0f}s"
+    whole = int(seconds)
+    if whole < 6_000:
+        return f"{whole // 60}:{whole % 60:02d}"
+    return f"{whole // 3600}:{whole // 60 % 60:02d}h"
+
+
+def amount(number: float) -> str:
+    """A count in at most five characters: 950, 12.3k, 4.5M."""
+    for limit, divisor, unit in ((1_000, 1, ""), (1e6, 1e3, "k"), (1e9, 1e6, "M"), (float("inf"), 1e9, "G")):
+        if abs(number) < limit:
+            scaled = number / divisor
+            return f"{scaled:.0f}{unit}" if divisor == 1 or scaled >= 100 else f"{scaled:.1f}{unit}"
+    return "?"
+
+
+def size(size_bytes: float) -> str:
+    """Bytes as 512 B, 3.4 MB."""
+    for limit, divisor, unit in ((1e3, 1, "B"), (1e6, 1e3, "kB"), (1e9, 1e6, "MB"), (float("inf"), 1e9, "GB")):
+        if size_bytes < limit:
+            return f"{size_bytes / divisor:.{0 if divisor == 1 else 1}f} {unit}"
+    return "?"
+
+
+def bar(done: float, total: float, width: int) -> str:
+    """A progress bar of `width` cells as text. Without a total it is all `░`: how far it is, is unknown."""
+    if total <= 0:
+        return "░" * width
+    full = min(width, int(width * done / total))
+    return "▓" * full + "░" * (width - full)

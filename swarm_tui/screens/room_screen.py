@@ -1,0 +1,50 @@
+"""What all screens of the room have in common: the room, and one frame clock that tells them to look."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
+
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.screen import ModalScreen, Screen
+
+from swarm_tui.room.changes import Changes
+
+if TYPE_CHECKING:
+    from swarm_tui.app import RoomApp
+    from swarm_tui.room.room import Room
+
+Answer = TypeVar("Answer")
+
+
+class Framed:
+    """A screen that sees the room. Mixed into `Screen` or `ModalScreen`."""
+
+    app: App[object]
+
+    @property
+    def room_app(self) -> RoomApp:
+        return cast("RoomApp", self.app)
+
+    @property
+    def room(self) -> Room:
+        return self.room_app.room
+
+    def frame(self, changes: Changes, tick: int) -> None:
+        """Look at the room. `changes` since the last frame that this screen saw; `tick` counts tenths of a second.
+
+        Called within a batch update while the screen is seen; must be quick (a few milliseconds), and draw only what
+        looks different. The first call has `changes.everything`.
+        """
+
+
+class RoomScreen(Framed, Screen[None]):  # pyright: ignore[reportIncompatibleMethodOverride] - `app` is the same app
+    """A screen over the main one."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "app.back", "Back", id="screen.back"),
+    ]
+
+
+class RoomModal(Framed, ModalScreen[Answer]):  # pyright: ignore[reportIncompatibleMethodOverride]
+    """A question over everything, which must be answered or put off."""

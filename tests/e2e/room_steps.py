@@ -1,0 +1,83 @@
+"""What a person does in front of a room in a real terminal, and what is looked at behind his back."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import psutil
+from command_line import Desk, until
+from terminal import Terminal
+
+from engine.folders import StateFolder
+from engine.journal import JournalReader
+from engine.lock import InstanceLock
+from engine.models.event import Event
+from swarm_tui.screens.guarded import RESTS
+
+COLS, ROWS = 120, 36
+LEFT_BEHIND = {1000, 1003, 1004, 1006, 1049, 2004}
+"""Modes that a room must not leave on: mouse, focus, alternate screen, bracketed paste."""
+
+
+def room(desk: Desk, *words: str, **more: Any) -> Terminal:
+    """`swarm` on a terminal, once its room shows the night."""
+    terminal = desk.terminal(*words, **{"cols": COLS, "rows": ROWS, **more})
+    terminal.until(lambda: " healthy" in terminal.text(), "an open room")
+    return terminal
+
+
+def choose(terminal: Terminal, words: str, title: str) -> None:
+    """An action by its name, in the palette."""
+    terminal.press("ctrl+p")
+    terminal.expect("🔎")
+    terminal.type(words)
+    terminal.expect(title)
+    terminal.until(lambda: "🔎" in terminal.text() and _chosen(terminal, title), f"{title} as the first hit")
+    terminal.press("enter")
+    terminal.expect_gone("🔎")
+
+
+def _chosen(terminal: Terminal, title: str) -> bool:
+    lines = terminal.text().split("\n")
+    search = next((at for at, line in enumerate(lines) if "🔎" in line), 0)
+    hits = [line for line in lines[search + 1 :] if line.strip(" │▔▁")]
+    return bool(hits) and title in hits[0]
+
+
+def confirm(terminal: Terminal, question: str) -> None:
+    """Answer a question about stopping or cancelling with yes."""
+    terminal.expect(question)
+    terminal.expect_gone(RESTS)
+    terminal.press("A")
+    terminal.expect_gone(question)
+
+
+def folders(desk: Desk) -> StateFolder:
+    assert desk.options[0] == "--state"
+    return StateFolder(Path(desk.options[1]))
+
+
+def events(desk: Desk, *kinds: str) -> list[Event]:
+    """What the journal has of these kinds."""
+    with JournalReader(folders(desk).journal) as reader:
+        return [event for event in reader.events() if event.kind in kinds]
+
+
+def until_event(desk: Desk, kind: str, count: int = 1) -> Event:
+    until(lambda: len(events(desk, kind)) >= count, f"{kind} in the journal")
+    return events(desk, kind)[count - 1]
+
+
+def engine(desk: Desk) -> int | None:
+    """The process that runs the engine, or None."""
+    pid = InstanceLock(folders(desk).lock).holder()
+    return pid if pid and psutil.pid_exists(pid) and pid != os.getpid() else None
+
+
+def left_in_order(terminal: Terminal) -> None:
+    """The terminal is as it was before the room."""
+    assert terminal.screen.private_modes & LEFT_BEHIND == set()
+    assert 25 in terminal.screen.private_modes, "the cursor is hidden"
+    assert terminal.released()
