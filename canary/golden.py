@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,7 +19,10 @@ ARRIVED = "arrived"
 """The field that we add to each event of a trace: seconds after the start. Never compared."""
 FIELDS_SAID = 3
 VALUE_CHARS = 40
+MOST_DEEP = 100
 _ABSENT = object()
+_TEXT = re.compile(r'"(?:[^"\\]|\\.)*+"')
+_BRACKET = re.compile(r"[\[\]{}]")
 DIFF_LINES = 40
 LINE_CHARS = 200
 
@@ -46,12 +50,27 @@ def parse_trace(raw: bytes) -> list[dict[str, Any]]:
             data = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise GoldenError(f"line {number} is not JSON") from error
+        if _is_deep(line):
+            raise GoldenError(f"line {number} is nested more than {MOST_DEEP} deep")
         if not isinstance(data, dict) or not isinstance(data.get("kind"), str):
             raise GoldenError(f'line {number} is not an event with a "kind"')
         events.append(data)
     if not events:
         raise GoldenError("it has no events, so it proves nothing")
     return events
+
+
+def _is_deep(line: str) -> bool:
+    """Whether a line of JSON is nested so deep that what walks through it could run out of
+    stack."""
+    if line.count("{") + line.count("[") <= MOST_DEEP:
+        return False
+    depth = 0
+    for bracket in _BRACKET.findall(_TEXT.sub("", line)):
+        depth += 1 if bracket in "[{" else -1
+        if depth > MOST_DEEP:
+            return True
+    return False
 
 
 def trace_to_golden(events: Iterable[Mapping[str, Any]], mask: Sequence[str] = DEFAULT_MASK) -> bytes:

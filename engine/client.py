@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.errors import SwarmError
+from engine.errors import Unanswered
 from engine.fold import apply
 from engine.folders import StateFolder
 from engine.journal import JournalReader
@@ -23,6 +23,7 @@ from engine.snapshot import fold
 from engine.state import State
 
 ANSWER_POLL_S = 0.05
+MOST_TAIL_BYTES = 1_000_000
 
 
 @dataclass
@@ -61,7 +62,7 @@ class Client:
             if answer is not None:
                 return answer
             time.sleep(ANSWER_POLL_S)
-        raise SwarmError("the engine has not answered yet; the command is in its inbox")
+        raise Unanswered("the engine has not answered yet; the command is in its inbox")
 
     def close(self) -> None:
         self.reader.close()
@@ -69,8 +70,8 @@ class Client:
 
 @dataclass
 class Tail:
-    """Reads what was appended to a file of JSON lines since the last look. Half lines wait; what is no JSON is
-    skipped."""
+    """Reads what was appended to a file of JSON lines since the last look. Half lines wait; what is no JSON, or longer
+    than any sensible line, is skipped."""
 
     path: Path
     offset: int = 0
@@ -79,15 +80,15 @@ class Tail:
         try:
             with self.path.open("rb") as file:
                 file.seek(self.offset)
-                raw = file.read(1_000_000)
+                raw = file.read(MOST_TAIL_BYTES)
         except OSError:
             return
-        end = raw.rfind(b"\n") + 1
+        end = raw.rfind(b"\n") + 1 or (len(raw) if len(raw) == MOST_TAIL_BYTES else 0)
         self.offset += end
         for line in raw[:end].splitlines():
             try:
                 found = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if isinstance(found, dict):
                 yield found

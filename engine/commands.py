@@ -41,6 +41,15 @@ def find_approval(state: State, ident: str) -> Approval:
     return approval
 
 
+def find_asked(state: State, args: dict[str, Any]) -> Approval:
+    """The pending approval that an answer is to: its `id` and, if the answer names one, the `hash` of what was shown.
+    Raises UserError."""
+    approval = find_approval(state, args["id"])
+    if args.get("hash", approval.hash) != approval.hash:
+        raise UserError(f"approval {approval.id} is about something else by now: look at it again")
+    return approval
+
+
 def find_order(state: State, ident: str) -> Order:
     """A work order by its id. Raises UserError that says how to see them."""
     order = state.orders.get(ident)
@@ -66,14 +75,14 @@ def find_cancellable(state: State, ident: str) -> Order:
 
 
 async def _approve(state: State, args: dict[str, Any], emit: Emit) -> str:
-    approval = find_approval(state, args["id"])
+    approval = find_asked(state, args)
     fields = {"approval": approval.id, "answer": "approved", "by": args.get("by", "a person"), "hash": approval.hash}
     await emit(NewEvent("approval_answered", fields, work_order=approval.order))
     return f"approved: {approval.title}"
 
 
 async def _deny(state: State, args: dict[str, Any], emit: Emit) -> str:
-    approval = find_approval(state, args["id"])
+    approval = find_asked(state, args)
     fields = {"approval": approval.id, "answer": "denied", "by": args.get("by", "a person"), "why": args.get("why", "")}
     await emit(NewEvent("approval_answered", fields, work_order=approval.order))
     return f"denied: {approval.title}"

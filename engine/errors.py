@@ -24,6 +24,11 @@ class InfrastructureFault(SwarmError):
     change."""
 
 
+class Unanswered(SwarmError):
+    """A command lies in the engine's inbox, and there was no answer in time. It will be taken, so it is not sent
+    again."""
+
+
 class GitError(InfrastructureFault):
     """git failed in a way that the caller did not expect. Carries the argv and git's own words."""
 

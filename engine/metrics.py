@@ -162,7 +162,9 @@ class Tally:
         }
 
     def apply(self, event: Event) -> None:
-        """Fold one event, in place. Events come in the order of their seq, each once."""
+        """Fold one event, in place. Events come in the order of their seq; those it has taken already are ignored."""
+        if event.seq <= self.seq:
+            return
         if self._since is None:
             self._since = event.at
         self.seq, self._until = event.seq, max(self._until, event.at)

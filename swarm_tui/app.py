@@ -17,6 +17,7 @@ from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.screen import Screen
 
+from engine.errors import Unanswered
 from swarm_tui.bindings import APP_BINDINGS
 from swarm_tui.room.preferences import FILE, Preferences, keymap_of, theme_of
 from swarm_tui.room.themes import without_color
@@ -36,6 +37,11 @@ if TYPE_CHECKING:
     from swarm_tui.screens.confirm import Asked
 
 FRAME_S = 0.1
+QUIET_FRAMES = 5
+"""While nothing runs and nothing happens, every so many frames are drawn: keys are answered at once all the same. No
+multiple of what panes take turns by, so that each has its turn."""
+LIVELY_FRAMES = 8
+"""After something happened all frames are drawn for so long: some panes draw it a few frames later."""
 THEMES = ("textual-dark", "textual-light", "nord", "gruvbox", "solarized-light", "ansi-dark", "ansi-light")
 
 NEEDS_ROOM = ("approvals", "metrics", "timeline", "wall", "pause", "hud")
@@ -99,8 +105,8 @@ class RoomApp(App[Leaving]):
         self._typing = False
         self.opened = False
         self.waits_for = "opening"
-        self._tick = 0
-        self._current: set[Screen[Any]] = set()
+        self._tick = self._lively_until = 0
+        self._current: set[object] = set()
         """Screens that have seen everything up to the last frame."""
         self._said_of_engine = ""
         self._stop_sent = False
@@ -124,7 +130,9 @@ class RoomApp(App[Leaving]):
         """Do as the person's preferences say; what is wrong with them is said, and left out."""
         chosen, wrong = self.preferences, ""
         if self._follows_terminal:
-            self.theme, wrong = theme_of(chosen, self.available_themes, self.console.color_system)
+            # NO_COLOR asks for no colour at all: the themes with colours of their own would become greys.
+            colors = None if self.no_color else self.console.color_system
+            self.theme, wrong = theme_of(chosen, self.available_themes, colors)
         self._complain([*chosen.problems, *([wrong] if wrong else [])])
         if chosen.keys:
             self._choose_keys()
@@ -173,7 +181,9 @@ class RoomApp(App[Leaving]):
         else:
             shown.look_again()
 
-    def _opened(self, room: Room) -> None:
+    async def _opened(self, room: Room) -> None:
+        if isinstance(main := self.screen_stack[0], MainScreen):
+            await main.filled.wait()
         from swarm_tui.room.attention import Attention, voice_of
         from swarm_tui.room.desk import Desk
 
@@ -224,11 +234,18 @@ class RoomApp(App[Leaving]):
         if self._tick % 10 == 0:
             self._look_after_engine()
         self._look_after_person(changes)
+        stale = any(screen not in self._current for screen in self._seen_screens() if isinstance(screen, Framed))
+        if changes or stale or self.room.busy:
+            self._lively_until = self._tick + LIVELY_FRAMES
+        if self._tick <= self._lively_until or self._tick % QUIET_FRAMES == 0:
+            self._draw(changes)
+        for look in tuple(self.after_frame):
+            look(time.monotonic() - now)
+
+    def _draw(self, changes: Changes) -> None:
         with self.batch_update():
             seen = self._seen_screens()
-            for screen in self.screen_stack:
-                if not isinstance(screen, Framed) or not screen.is_mounted:
-                    continue
+            for screen in self._framed():
                 if screen in seen:
                     known = screen in self._current
                     screen.frame(changes if known else replace(changes, everything=True), self._tick)
@@ -236,12 +253,17 @@ class RoomApp(App[Leaving]):
                 elif changes:
                     self._current.discard(screen)
         self._current &= set(self.screen_stack)
-        for look in tuple(self.after_frame):
-            look(time.monotonic() - now)
+
+    def _framed(self) -> list[Framed]:
+        """The screens that look at the room, from below."""
+        return [screen for screen in self.screen_stack if isinstance(screen, Framed) and screen.is_mounted]
 
     def _look_after_engine(self) -> None:
         """Say once that the engine has ended, or that the journal can be read no more."""
-        ended = self.room.source.failed() or self.room.engine_ended()
+        source, ended = self.room.source, ""
+        if source.failed() or source.engine() == "stopped":
+            # What was said is not asked again: how an engine ended has to be looked up in the journal.
+            ended = source.failed() or self._said_of_engine or self.room.engine_ended()
         if ended and ended != self._said_of_engine:
             self.say(ended, "warning")
         self._said_of_engine = ended
@@ -249,7 +271,9 @@ class RoomApp(App[Leaving]):
     def _look_after_person(self, changes: Changes) -> None:
         """New questions come up by themselves, unless the person is in the middle of something; and he is called."""
         if changes:
-            self.desk.look(self.room.state)
+            answered = [event.fields for event in changes.events if event.kind == "approval_answered"]
+            answers = {fields["approval"]: fields["answer"] for fields in answered}
+            self.desk.look(self.room.state, answers)
         self.attention.look(self.room.needs, focused=self.app_focus)
         if self.app_focus:  # while the terminal has no focus nothing here has: then what was last known holds
             self._typing = self.focused is not None and self.focused.check_consume_key("a", "a")
@@ -282,9 +306,11 @@ class RoomApp(App[Leaving]):
         if done.cancelled():
             return
         error = done.exception()
-        self.say(str(error) if error else done.result(), "error" if error else "information")
+        # Without an answer yet it lies in the inbox all the same: it is not to be sent again.
+        waits = isinstance(error, Unanswered)
+        self.say(str(error) if error else done.result(), "warning" if waits else "error" if error else "information")
         if then is not None:
-            then(error is None)
+            then(error is None or waits)
 
     def show(self, screen: Screen[Any]) -> None:
         """Put a screen on top; nothing before the room is opened."""
@@ -391,8 +417,12 @@ class RoomApp(App[Leaving]):
         toggle_hud(self)
 
     def action_pause(self) -> None:
-        if self.opened:
-            self.tell("resume" if self.room.state.paused else "pause")
+        if not self.opened:
+            return
+        if self.room.source.engine() == "stopped":
+            self.say("no engine runs, so there is nothing to pause", "warning")
+            return
+        self.tell("resume" if self.room.state.paused else "pause")
 
     @work(thread=True, exclusive=True, group="opener")
     def action_start_engine(self) -> None:
@@ -444,6 +474,10 @@ class RoomApp(App[Leaving]):
         """Save the screen as an SVG picture in the current folder."""
         from swarm_tui.room.picture import save_picture
 
+        served = self._driver is not None and self._driver.is_web
+        if served and (not self.opened or self.room.source.read_only):
+            self.say("a room in a browser that only looks writes nothing on this machine", "warning")
+            return
         try:
             self.say(f"saved {save_picture(self.export_screenshot(title='swarm'), Path(path or '.'), filename)}")
         except OSError as error:

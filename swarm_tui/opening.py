@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.errors import UserError
+from engine.errors import SwarmError, UserError
 from swarm_tui.app import Leaving, NeedsSetUp, RoomApp, Say
 from swarm_tui.room.hangup import ends_with_its_terminal
 from swarm_tui.room.preferences import load_preferences
@@ -43,8 +43,10 @@ def _left(app: RoomApp, leaving: Leaving | None, opening: _Opening) -> int:
         raise leaving.error
     if not app.opened or opening.engine is None:
         return 0
-    from swarm_tui.room.engine_process import PATIENCE_S
+    from swarm_tui.room.engine_process import PATIENCE_S, running_engine
 
+    if opening.engine.ended() is not None and (newer := running_engine(opening.engine.folders)) is not None:
+        opening.engine = newer  # somebody else has started it meanwhile
     # A stop that was just asked for takes a moment; whoever stops the engine wants to hear how it ended.
     began = time.monotonic()
     patience_s = PATIENCE_S if leaving is not None and leaving.stopped else 0.0
@@ -109,7 +111,10 @@ class _Opening:
         )
 
     def _ended(self) -> str:
-        ending = self.engine.ended() if self.engine is not None else None
+        try:
+            ending = self.engine.ended() if self.engine is not None else None
+        except SwarmError as error:
+            return str(error)
         if ending is None:
             return ""
         return ending.said or f"the engine has ended: {ending.reason}"

@@ -24,13 +24,13 @@ def send_or_refuse(client: Client, name: str, args: dict[str, Any]) -> str:
 
 def _refused_offline(client: Client, name: str, args: dict[str, Any]) -> str:
     """What can be said without an engine: a command that could never be done is not put into the inbox."""
-    from engine.commands import find_approval, find_cancellable, find_retryable
+    from engine.commands import find_asked, find_cancellable, find_retryable
 
     if name in ("stop", "drain"):
         return "no engine runs this repository, so there is nothing to stop"
     try:
         if name in ANSWERS:
-            approval = find_approval(client.state, args["id"])
+            approval = find_asked(client.state, args)
             waiting = [command for command in client.reader.open_commands() if command.name in ANSWERS]
             if any(command.args.get("id") == approval.id for command in waiting):
                 return f"approval {approval.id} has its answer already; the next engine of this repository takes it"

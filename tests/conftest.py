@@ -25,6 +25,10 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gate"))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--accept-snapshots", action="store_true", help="write what the screens show as what they should")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def scrubbed_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """No settings of the person who runs the tests reach git or the product; gives the empty home folder.

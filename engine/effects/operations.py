@@ -28,6 +28,9 @@ def ask(world: World, order: Order, run: str, operation: Operation, harvest: Har
     asked = operation.model_dump()
     digest = _digest(operation, harvest)
     ident = approval_id("operation", order.spec.id, digest)
+    # Ids are short: whoever asks can search for one that another question has, which it must not take the place of.
+    while (taken := world.state().approvals.get(ident)) is not None and taken.hash != digest:
+        ident = approval_id("operation", order.spec.id, digest, ident)
     settings = world.settings()
     argv = " ".join(sanitise_line(part) for part in operation.argv)
     danger = sanitise_line(operation.danger)

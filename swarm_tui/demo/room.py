@@ -29,7 +29,8 @@ def play_in_room(place: Place) -> tuple[Status, bool]:
     try:
         with ends_with_its_terminal(app):
             leaving = app.run()
-        early = nights.running
+        # The engine lets go of its lock, and says so in the room, a moment before its thread ends.
+        early = nights.running and not (leaving is not None and leaving.stopped)
     finally:
         nights.end()
     if leaving is not None and leaving.error is not None:

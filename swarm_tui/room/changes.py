@@ -26,3 +26,4 @@ class Changes:
 
 
 NOTHING = Changes()
+EVERYTHING = Changes(everything=True)

@@ -56,7 +56,7 @@ class Rule(NamedTuple):
 
 
 RULES = (
-    Rule("force_push", frozenset({"push"}), ("--force", "-f", "--mirror", "--delete", "+")),
+    Rule("force_push", frozenset({"push"}), ("--force", "-f", "--mirror", "--delete", "-d", "--prune", "+", ":")),
     Rule("history_rewrite", frozenset({"rebase", "filter-branch", "filter-repo", "update-ref", "reflog"})),
     Rule("history_rewrite", frozenset({"reset"}), ("--hard",)),
     Rule("leave_sandbox", frozenset({"sudo", "doas", "runas", "nsenter", "chroot", "docker", "podman"})),
@@ -100,7 +100,13 @@ def seen_in(argv: Sequence[str]) -> str | None:
     words = [word for argument in argv for word in _BETWEEN.split(argument.lower()) if word]
     names = {re.split(r"[/\\]", word)[-1].removesuffix(".exe") for word in words}
     for rule in RULES:
-        flagged = not rule.flags or any(word.startswith(rule.flags) for word in words)
+        flagged = not rule.flags or any(_has(word, rule.flags) for word in words)
         if flagged and names & rule.words:
             return rule.danger
     return ""
+
+
+def _has(word: str, flags: tuple[str, ...]) -> bool:
+    """Whether a word begins with a flag, or holds a short one among others, as `-uf` does."""
+    short = word[1:] if word.startswith("-") and not word.startswith("--") else ""
+    return word.startswith(flags) or any(len(flag) == 2 and flag[0] == "-" and flag[1] in short for flag in flags)

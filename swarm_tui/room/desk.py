@@ -6,7 +6,7 @@ The questions live in the engine; the desk only remembers which is shown, and wh
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -60,7 +60,8 @@ class Gone:
         """One sentence. Not clean: title and name come from outside."""
         if self.status == "expired":
             return f"nobody answered in time, or it was settled otherwise: {self.title}"
-        return f"answered elsewhere: {self.status} by {self.by or 'somebody'}: {self.title}"
+        answer = f"answered elsewhere{'' if self.status == 'used' else f': {self.status}'}"
+        return f"{answer} by {self.by or 'somebody'}: {self.title}"
 
 
 @dataclass
@@ -93,8 +94,11 @@ class Desk:
         at = self._waiting.index(self.current) + 1 if self.current in self._waiting else 0
         return at, len(self._waiting)
 
-    def look(self, state: State) -> None:
-        """Take in what the engine says. The first look, and one after a jump back in time, call nothing new."""
+    def look(self, state: State, answers: Mapping[str, str] | None = None) -> None:
+        """Take in what the engine says. The first look, and one after a jump back in time, call nothing new.
+
+        answers: what was answered since the last look, by question. The state itself forgets it once it is acted on.
+        """
         jumped, self._seq = state.seq < self._seq or self._seq < 0, state.seq
         pending = {one.id: one for one in state.approvals.values() if one.status == "pending"}
         before = self._waiting
@@ -102,7 +106,7 @@ class Desk:
         self._waiting = [ident for ident in before if ident in pending] + came
         self._fresh = set() if jumped else (self._fresh | set(came)) & pending.keys()
         if self.current and self.current not in pending:
-            self._leave(before, state.approvals.get(self.current))
+            self._leave(before, state.approvals.get(self.current), (answers or {}).get(self.current, ""))
         self._answers = {ident: answer for ident, answer in self._answers.items() if ident in pending}
 
     def next_popup(self) -> str:
@@ -164,10 +168,10 @@ class Desk:
 
     # -- inside --------------------------------------------------------------------------------------------------
 
-    def _leave(self, before: list[str], approval: Approval | None) -> None:
+    def _leave(self, before: list[str], approval: Approval | None, answer: str) -> None:
         ident = self.current
         if approval is not None and ident not in self._answers:
-            self._gone.append(Gone(ident, approval.title, approval.status, approval.by))
+            self._gone.append(Gone(ident, approval.title, answer or approval.status, approval.by))
         self._turn_to(self._after(before, ident))
 
     def _after(self, order: list[str], ident: str) -> str:

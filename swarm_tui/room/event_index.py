@@ -25,7 +25,7 @@ PROBLEMS = ("bad", "attention")
 
 
 class Events(Protocol):
-    """The part of a source that is needed here. Any thread may call it."""
+    """The part of a source that is needed here."""
 
     def events(self, after: int, limit: int) -> list[Event]: ...
 
@@ -78,11 +78,14 @@ class EventIndex:
         self.first, self.last = last + 1, last
         self._found: deque[list[Entry]] = deque()
         self._read_down_to = last + 1
+        self._at_first = last < 1
+        """Whether the past was read down to the first event there is."""
         self.failed = ""
 
     @property
     def complete(self) -> bool:
-        return self.first == 1
+        """Whether there is an entry for every event up to `last`."""
+        return self._at_first and not self.waiting
 
     @property
     def share(self) -> float:
@@ -97,7 +100,7 @@ class EventIndex:
     @property
     def past_read(self) -> bool:
         """Whether nothing more will come from the past."""
-        return self._read_down_to == 1 or bool(self.failed)
+        return self._at_first or bool(self.failed)
 
     def read_past(self, given_up: Callable[[], bool]) -> None:
         """Read from the newest event down to the first, until `given_up`."""
@@ -106,10 +109,12 @@ class EventIndex:
             while below > 1 and not given_up():
                 after = max(0, below - 1 - CHUNK)
                 events = self._source.events(after, below - 1 - after)
-                if not events:
-                    break
-                self._found.append([entry_of(event) for event in events])
-                self._read_down_to = below = events[0].seq
+                if events:
+                    self._found.append([entry_of(event) for event in events])
+                    self._read_down_to = below = events[0].seq
+                if not events or below == 1:  # a recording may begin late
+                    self._at_first = True
+                    return
                 time.sleep(0.001)  # so that the thread that draws gets its turn
         except SwarmError as error:
             self.failed = str(error)
@@ -156,9 +161,9 @@ class EventPages:
 
     def event(self, seq: int) -> Event | None:
         """None when there is no such event, or it cannot be read."""
-        number, place = divmod(seq - 1, PAGE)
+        number = (seq - 1) // PAGE
         page = self._pages.get(number, [])
-        if place >= len(page):
+        if not page or seq > page[-1].seq:
             try:
                 page = self._source.events(number * PAGE, PAGE)
             except SwarmError:
@@ -167,7 +172,8 @@ class EventPages:
             if len(self._pages) > PAGES:
                 self._pages.popitem(last=False)
         self._pages.move_to_end(number)
-        return page[place] if place < len(page) else None
+        place = seq - page[0].seq if page else 0
+        return page[place] if 0 <= place < len(page) else None
 
 
 class EntryFilter:

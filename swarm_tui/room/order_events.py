@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from engine.errors import SwarmError
 from engine.models.event import Event
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class OrderEvents:
         while self._next < len(seqs) and (time.perf_counter() < ends or not came):
             found, upto = self._bite(source, seqs)
             if not found:
-                break  # the room knows of it, the state does not yet: the next frame has it
+                break  # the state does not know of it yet, or it cannot be read: the next frame looks again
             self.events += found
             self._next, self._last, came = upto, seqs[upto - 1], True
         if len(self.events) > MOST:
@@ -56,5 +57,9 @@ class OrderEvents:
         while upto < len(seqs) and upto - self._next < BITE and seqs[upto] - seqs[upto - 1] <= BRIDGE:
             upto += 1
         first, last = seqs[self._next], seqs[upto - 1]
-        found = [e for e in source.events(first - 1, last - first + 1) if e.work_order == self.order]
+        try:
+            page = source.events(first - 1, last - first + 1)
+        except SwarmError:
+            return [], self._next  # the source says why; the next frame tries again
+        found = [e for e in page if e.work_order == self.order]
         return found, self._next + len(found)

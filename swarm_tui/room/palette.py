@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -76,7 +75,12 @@ def _help(node: DOMNode, binding: Binding, keys: Iterable[str]) -> str:
 
     line = help_line(type(node), binding)
     more = f" · {line}" if line != binding.description else ""
-    return Content(f"{' '.join(shown(key) for key in keys)}{more}").markup
+    return as_markup(f"{' '.join(shown(key) for key in keys)}{more}")
+
+
+def as_markup(text: str) -> str:
+    """Markup that shows as this text. `Content.markup` lets through tags that are read all the same."""
+    return text.replace("[", "\\[")
 
 
 # -- what has no key of its own --------------------------------------------------------------------------------------
@@ -131,7 +135,7 @@ class NightSearch(Provider):
                 found.append((score, name, about, open_it))
         found.sort(key=lambda hit: -hit[0])
         for score, name, about, open_it in found[:MOST_HITS]:
-            yield Hit(score, Content(name), open_it, text=name, help=Content(about).markup)
+            yield Hit(score, Content(name), open_it, text=name, help=as_markup(about))
 
     @property
     def _room_app(self) -> RoomApp:
@@ -158,7 +162,7 @@ def matcher_of(query: str) -> Callable[[str, str], float]:
     what it is, or at least their letters are in the name in this order."""
     folded = query.casefold().strip()
     words = folded.split()
-    letters = re.compile(".*?".join(re.escape(letter) for letter in "".join(words)))
+    letters = "".join(words)
 
     def rated(name: str, about: str) -> float:
         name = name.casefold()
@@ -169,8 +173,19 @@ def matcher_of(query: str) -> Callable[[str, str], float]:
         about = about.casefold()
         if all(word in name or word in about for word in words):
             return 0.6
-        if found := letters.search(name):
-            return 0.3 + 0.2 * len(folded) / (found.end() - found.start())
+        if span := _spanned(letters, name):
+            return 0.3 + 0.2 * len(folded) / span
         return 0.0
 
     return rated
+
+
+def _spanned(letters: str, name: str) -> int:
+    """How many characters of the name hold these letters in this order; 0 when they are not in it. Takes one pass: a
+    regular expression would try every way to choose among equal letters."""
+    start = at = name.find(letters[0])
+    for letter in letters:
+        at = name.find(letter, at) + 1
+        if not at:
+            return 0
+    return at - start

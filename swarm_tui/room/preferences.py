@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,6 +87,8 @@ def load_preferences(path: Path | None = None) -> Preferences:
 
 def parse_preferences(text: str, path: Path) -> Preferences:
     """What a text says. Every part that is wrong is left out and named in `problems`."""
+    import tomllib  # most people have no such file, and the first paint waits for this module
+
     text = text.replace("\r\n", "\n")
     try:
         data = tomllib.loads(text)
@@ -240,9 +241,9 @@ def _first_clash(keymap: Mapping[str, str], known: Sequence[Bound]) -> tuple[str
 
 
 def theme_of(preferences: Preferences, available: Iterable[str], color_system: str | None) -> tuple[str, str]:
-    """(the theme, what is wrong). color_system: as `rich.console.Console.color_system` says.
+    """(the theme, what is wrong). color_system: as `rich.console.Console.color_system` says, None without colour.
 
-    Without a choice a terminal with 16 colours gets a theme that uses those the person set for the terminal.
+    Without a choice a terminal with 16 colours or none gets a theme that uses those the person set for the terminal.
     """
     own = "textual-dark" if color_system in ("256", "truecolor") else "ansi-dark"
     if not preferences.theme or preferences.theme in (names := set(available)):

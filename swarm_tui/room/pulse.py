@@ -21,6 +21,8 @@ from engine.text.sanitise import sanitise_bytes, sanitise_line
 SAMPLE_S = 0.4
 MEMORY_EVERY = 5
 """Samples between two looks at processes, which cost more."""
+MOST_ROWS = 500
+"""Gates of one progress file that are kept."""
 LAST_BYTES = 4_000
 LAST_CHARS = 200
 
@@ -80,6 +82,8 @@ class Sampler:
     pulse: Pulse = Pulse()
     _tails: dict[Path, Tail] = field(default_factory=dict[Path, Tail])
     _rows: dict[Path, dict[str, dict[str, Any]]] = field(default_factory=dict[Path, dict[str, dict[str, Any]]])
+    _followed: set[Path] = field(default_factory=set[Path])
+    """Progress files of the last sample; the others are forgotten."""
     _rss: dict[str, int | None] = field(default_factory=dict[str, "int | None"])
     _engine_rss: int | None = None
     _count: int = 0
@@ -106,12 +110,15 @@ class Sampler:
         if self._count % MEMORY_EVERY == 0:
             self._measure_memory(want.runs)
         self._count += 1
+        self._followed.clear()
         self.pulse = Pulse(
             {run: self._run_pulse(run) for run in want.runs},
             self._gates(want.changes),
             self._canaries(want.canaries),
             self._engine_rss,
         )
+        for path in self._tails.keys() - self._followed:
+            del self._tails[path], self._rows[path]
 
     def _run_pulse(self, run: str) -> RunPulse:
         path = self.folders.runs / run / "log"
@@ -139,7 +146,7 @@ class Sampler:
         prefixes = {change: f"{change.replace('/', '-')}-" if change else "main-" for change in changes}
         for change, folder in self._newest(prefixes).items():
             for name, row in self._progress(folder, "gate").items():
-                with suppress(KeyError, TypeError, ValueError):
+                with suppress(KeyError, TypeError, ValueError, OverflowError):
                     found[change, name] = GatePulse(int(row["done"]), int(row["failed"]))
         return found
 
@@ -171,9 +178,12 @@ class Sampler:
     def _progress(self, folder: Path, key: str) -> dict[str, dict[str, Any]]:
         """The newest row of a progress file by the value of `key`."""
         path = folder / "progress.jsonl"
+        self._followed.add(path)
         rows = self._rows.setdefault(path, {})
         for row in self._tails.setdefault(path, Tail(path)).lines():
-            rows[str(row.get(key, ""))] = row
+            name = str(row.get(key, ""))
+            if name in rows or len(rows) < MOST_ROWS:
+                rows[name] = row
         return rows
 
 

@@ -63,6 +63,8 @@ class Question:
     asked_at: float
     expires_at: float
     sides: Sides | None
+    hash: str = ""
+    """An answer names it, so that it is no answer to anything else."""
 
 
 def question_of(approval: Approval, state: State, history: History) -> Question:
@@ -83,6 +85,7 @@ def question_of(approval: Approval, state: State, history: History) -> Question:
     return Question(
         approval.id, kind, heading, judged, tuple(lines), _bound(approval),
         word_of(approval, state) if judged.highest else "", approval.asked_at, approval.expires_at, sides,
+        approval.hash,
     )  # fmt: skip
 
 

@@ -127,7 +127,7 @@ class LinesRecording:
     def _event(self, place: int, line: bytes) -> Event:
         try:
             return event_of(json.loads(line))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise self._bad(place, str(error) or type(error).__name__) from error
 
     def _is_summary(self, place: int) -> bool:
@@ -135,7 +135,7 @@ class LinesRecording:
             file.seek(self._starts[place])
             try:
                 data = json.loads(file.readline())
-            except ValueError:
+            except (ValueError, RecursionError):
                 return False
         return isinstance(data, dict) and data.get("kind") == "summary" and "seq" not in data
 

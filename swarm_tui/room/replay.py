@@ -138,8 +138,9 @@ class ReplaySource:
         return refused
 
     def events(self, after: int, limit: int) -> list[Event]:
+        upto = min(after + limit, self.state.seq)
         after = max(after, self._recording.first - 1)
-        limit = min(limit, self.state.seq - after)
+        limit = upto - after
         return list(self._recording.events(after, limit)) if limit > 0 else []
 
     def artifact(self, digest: str) -> bytes:

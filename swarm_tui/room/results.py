@@ -21,6 +21,7 @@ from engine.history import GateRecord
 from engine.models.report import GateResult, VerificationReport
 from gates.inventory import outcomes_of
 from swarm_tui.room.reports import read_report
+from swarm_tui.room.run_files import read_said
 
 ORDER = ("failed", "lost", "skipped", "passed")
 """Outcomes in the order in which a person wants to see them. `lost`: it passed on the base and has no result now."""
@@ -144,17 +145,15 @@ def unsigned_results(runs: Path, change: str, records: Sequence[GateRecord]) -> 
 def live_results(folder: Path) -> GateTests:
     """What a gate in this folder has noted down so far. Unverified, for people: nothing is decided by it."""
     outcomes: dict[str, str] = {}
-    with suppress(OSError):
-        with (folder / "exchange" / "results.jsonl").open("rb") as file:
-            raw = file.read(LIVE_CAP_BYTES)
-        for line in raw.splitlines():
-            _, _, body = line.partition(b" ")
-            with suppress(ValueError, RecursionError):
-                row = json.loads(body)
-                if isinstance(row, dict) and row.get("kind") == "test" and row.get("outcome") in ORDER:
-                    name = str(row.get("id", ""))
-                    if outcomes.get(name) != "failed":
-                        outcomes[name] = row["outcome"]
+    # What the gate runs can put a pipe or a link there.
+    for line in read_said(folder / "exchange" / "results.jsonl", LIVE_CAP_BYTES).text.split("\n"):
+        _, _, body = line.partition(" ")
+        with suppress(ValueError, RecursionError):
+            row = json.loads(body)
+            if isinstance(row, dict) and row.get("kind") == "test" and row.get("outcome") in ORDER:
+                name = str(row.get("id", ""))
+                if outcomes.get(name) != "failed":
+                    outcomes[name] = row["outcome"]
     log = folder / "log"
     return GateTests(_ordered(outcomes), log if log.exists() else None, live=True)
 

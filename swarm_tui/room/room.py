@@ -56,6 +56,13 @@ class Room:
     def pulse(self) -> Pulse:
         return self.sampler.pulse
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything runs that prints or counts: then there is something to draw without any event."""
+        engine, want = self.source.engine(), self.sampler.want
+        running = engine == "running" and bool(want.runs or want.changes or want.canaries)
+        return running or engine == "replay" or self.source.past_read < 1.0
+
     def look(self) -> Changes:
         """Take in what happened since the last look."""
         events = self.source.poll(POLL_BUDGET_S)

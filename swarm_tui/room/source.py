@@ -23,8 +23,8 @@ from engine.models.event import Event
 from engine.state import State
 from swarm_tui.sending import send_or_refuse
 
-LOOK_S = 0.05
-"""Between two looks at the journal."""
+LOOK_S = (0.05, 0.1)
+"""Between two looks at the journal: while events come, and when it is quiet."""
 LOCK_LOOK_S = 0.5
 SLICE = 250
 """Events that the feed decodes before it lets other threads run."""
@@ -81,7 +81,10 @@ class Source(Protocol):
         ...
 
     def events(self, after: int, limit: int) -> list[Event]:
-        """A page of the journal with seq above `after`, for timelines; never beyond what `state` has seen."""
+        """A page of the journal: what there is of the `limit` seqs above `after`, never beyond what `state` has seen.
+
+        For any thread. Raises SwarmError when it cannot be read.
+        """
         ...
 
     def artifact(self, digest: str) -> bytes:
@@ -163,18 +166,22 @@ class LiveSource:
         return len(self._waiting)
 
     def poll(self, budget_s: float) -> list[Event]:
-        if self._handover is not None:
-            (self._history, self._tally), self._handover, self._past_read = self._handover, None, 1.0
+        self._take_past()
         events: list[Event] = []
         ends = time.perf_counter() + budget_s
         while self._waiting and (not events or time.perf_counter() < ends):
             event = self._waiting.popleft()
+            self._take_past()  # behind the event: it may be one that came after the past was handed over
             apply(self.state, event)
             if self._past_read == 1.0:
                 self._history.apply(event)
                 self._tally.apply(event)
             events.append(event)
         return events
+
+    def _take_past(self) -> None:
+        if self._handover is not None:
+            (self._history, self._tally), self._handover, self._past_read = self._handover, None, 1.0
 
     def now(self) -> float:
         return time.time()
@@ -221,13 +228,15 @@ class LiveSource:
         try:
             with JournalReader(self.folders.journal) as reader:
                 seq = self._read_past(reader, seq)
-                looked_at = 0.0
-                while not self._stop.is_set():
-                    seq, came = self._read_new(reader, seq, None)
+                looked_at, version, more, came = 0.0, -1, True, True
+                while not self._stop.wait(0.001 if more and came else LOOK_S[0] if came else LOOK_S[1]):
+                    before, version = version, reader.data_version()
+                    last, came = seq, False
+                    if more or version != before:
+                        seq, more = self._read_new(reader, seq, None)
+                        came = seq != last
                     if time.monotonic() - looked_at > LOCK_LOOK_S:
                         self._running, looked_at = self._open.engine_runs(), time.monotonic()
-                    if not came:
-                        self._stop.wait(LOOK_S)
         except SwarmError as error:
             self._failed = str(error)
         except Exception as error:
@@ -252,11 +261,11 @@ class LiveSource:
         return seq
 
     def _read_new(self, reader: JournalReader, seq: int, also: list[Event] | None) -> tuple[int, bool]:
-        """Up to one slice of events after `seq` for the room; the seq then, and whether any came."""
+        """Up to one slice of events after `seq` for the room; the seq then, and whether there may be more."""
         if len(self._waiting) > BACKLOG:
-            return seq, False
+            return seq, True
         events = list(reader.events(seq, SLICE))
         self._waiting.extend(events)
         if also is not None:
             also.extend(events)
-        return (events[-1].seq if events else seq), bool(events)
+        return (events[-1].seq if events else seq), len(events) == SLICE

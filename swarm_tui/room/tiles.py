@@ -199,4 +199,8 @@ def compared(
         return f"= as before: {text(newer)}", "quiet"
     better = (newer < older) == less_is_better
     word = "▲ better" if better else "▼ worse"
-    return f"{word}: {text(older)} → {text(newer)}", "good" if better else "attention"
+    before, now = text(older), text(newer)
+    unit = now.partition(" ")[2]
+    if unit and before.endswith(f" {unit}") and " " not in unit:
+        before = before.removesuffix(f" {unit}")  # once is enough, and fits
+    return f"{word}: {before} → {now}", "good" if better else "attention"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future
 from functools import partial
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual import work
@@ -23,6 +23,9 @@ from swarm_tui.room.question import Line, Question, Sides, class_words, question
 from swarm_tui.room.source import READ_ONLY
 from swarm_tui.screens.guarded import RESTS, GuardedModal
 from swarm_tui.widgets.sheet import Sheet
+
+if TYPE_CHECKING:
+    from swarm_tui.app import RoomApp
 
 READING = (Line("changes", "reading what it would change …", "quiet"),)
 MAX_WHY = 2_000
@@ -169,22 +172,27 @@ class ApprovalScreen(GuardedModal[None]):
 
     def _was_read(self, sides: Sides, lines: list[Line]) -> None:
         self._evidence[sides] = lines
-        if self.is_attached and self._question is not None and self._question.sides == sides:
+        self._said = ("", "")
+        if self.lives and self._question is not None and self._question.sides == sides:
             self._show(top=False)
+            self._say_status()  # with it: keys do not count again
 
     # -- answering -----------------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action in ("later", "unask"):
             return (action == "unask") == (self._asking is not None)
-        return action != "turn" or not self.is_attached or self.desk.place[1] > 1
+        return action != "turn" or not self.lives or self.desk.place[1] > 1
 
     def action_approve(self) -> None:
         """Allow exactly this; the highest class wants a name typed first."""
         question = self._question
         if question is None or not self._may_answer(question):
             return
-        if question.word:
+        if question.sides is not None and question.sides not in self._evidence:
+            self._said = ("what it would change is still being read: approve it when you have seen that", "attention")
+            self._say_status()
+        elif question.word:
             self._open_input("approve", f"{question.word} — typed exactly, then enter")
         else:
             self._send("approve")
@@ -244,24 +252,25 @@ class ApprovalScreen(GuardedModal[None]):
     def _send(self, verb: Verb, why: str = "") -> None:
         question = self._question
         assert question is not None
-        args = {"id": question.ident, **({"why": why} if why else {})}
+        args = {"id": question.ident, "hash": question.hash, **({"why": why} if why else {})}
         self.desk.send(question.ident, verb)
         self._say_status()
+        app = self.room_app  # by the time of the answer this screen may be gone, and know no app any more
         future = self.room.source.send(verb, args)
-        future.add_done_callback(lambda done: self.app.call_later(partial(self._answered, question.ident, done)))
+        future.add_done_callback(lambda done: app.call_later(partial(self._answered, app, question.ident, done)))
 
-    def _answered(self, ident: str, done: Future[str]) -> None:
+    def _answered(self, app: RoomApp, ident: str, done: Future[str]) -> None:
         if done.cancelled():
             return
         error = done.exception()
-        self.desk.sent(ident, taken=error is None)
+        app.desk.sent(ident, taken=error is None)
         if error is None:
-            self.room_app.say(done.result())
-        elif self.is_attached and self._question is not None and self._question.ident == ident:
+            app.say(done.result())
+        elif self.lives and self._question is not None and self._question.ident == ident:
             self._said = (f"refused: {sanitise_line(str(error))}", "bad")
             self._say_status()
         else:
-            self.room_app.say(str(error), "error")
+            app.say(str(error), "error")
 
     def _open_input(self, asking: Verb, placeholder: str) -> None:
         self._asking = asking

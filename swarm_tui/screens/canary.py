@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -14,7 +13,6 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import ContentSwitcher, Footer
 
 from engine.errors import SwarmError
-from engine.journal import JournalReader
 from engine.models.event import Event
 from engine.text.sanitise import sanitise_line
 from swarm_tui.room import words
@@ -45,6 +43,7 @@ from swarm_tui.widgets.rows import Cell, Column, Rows
 
 if TYPE_CHECKING:
     from engine.history import CanaryRecord
+    from swarm_tui.room.source import Source
 
 RUN_COLUMNS = (
     Column("run", 8),
@@ -96,6 +95,8 @@ class CanaryScreen(RoomScreen):
         self._files_of: tuple[int, str] = (-1, "")
         self._events: list[Event] = []
         self._read_to = -1
+        self._seen = -1
+        """The seq of the last event that this screen was told of."""
         self._beats: list[Beat] = []
 
     def compose(self) -> ComposeResult:
@@ -131,9 +132,14 @@ class CanaryScreen(RoomScreen):
         canaries = self.room.history.canaries
         all_ = judgements(canaries)
         about = self._asked or (all_[-1] if all_ else "")
+        seq = self.room.state.seq
+        missed, self._seen = seq - len(changes.events) != self._seen, seq
         if about != self.about:
             self._begin(about)
             changes = Changes(everything=True)
+        elif missed and about:  # another screen was in front, or a replay jumped
+            self._events, self._read_to = [], -1
+            self.run_worker(self._read_story(about), group="story", exclusive=True)
         new = [event for event in changes.events if event.kind in KINDS]
         self._events += [event for event in new if event.seq > self._read_to >= 0]
         if new or changes.everything:
@@ -174,13 +180,13 @@ class CanaryScreen(RoomScreen):
         self.query_one("#canary-story", Pane).head("Story", "enter opens the work order" if self._accused() else "")
 
     async def _read_story(self, about: str) -> None:
-        journal, upto = self.room.source.folders.journal, self.room.state.seq
+        source, upto = self.room.source, self.room.state.seq
         seqs = self.room.history.events_of.get(order_of(self.room, about))
         after = seqs[0] - 1 if seqs else 0
-        events = await asyncio.to_thread(_events_for_stories, journal, after, upto)
-        if self.about == about and self.is_attached:
-            missed = [event for event in self.room.source.events(upto, 10_000) if event.kind in KINDS]
-            self._events, self._read_to = [*events, *missed], self.room.state.seq
+        events = await asyncio.to_thread(_events_for_stories, source, after, upto)
+        if self.about == about and self.lives:
+            read_to = self.room.state.seq
+            self._events, self._read_to = [*events, *_events_for_stories(source, upto, read_to, pace_s=0.0)], read_to
             self._tell_story()
 
     # -- the selected run and flow -------------------------------------------------------------------------------
@@ -257,7 +263,7 @@ class CanaryScreen(RoomScreen):
 
     async def _load(self, key: tuple[int, str], record: CanaryRecord, flow: str) -> None:
         files = await asyncio.to_thread(flow_files, self.room.source.folders, record.commit, row_of(record, flow))
-        if self._files_of == key and self.is_attached:
+        if self._files_of == key and self.lives:
             self._files = files
             self._show_detail()
 
@@ -270,7 +276,10 @@ class CanaryScreen(RoomScreen):
     # -- drawing -------------------------------------------------------------------------------------------------
 
     def _run_cells(self, key: str) -> Sequence[Cell]:
-        run = self.room.history.canaries[int(key)]
+        canaries = self.room.history.canaries
+        if int(key) >= len(canaries):  # a replay went back before it, and this screen was not seen since
+            return [Cell("")] * len(RUN_COLUMNS)
+        run = canaries[int(key)]
         sign = words.sign(words.VERDICTS, run.verdict)
         flows = " ".join(f"{_glyph(row.get('verdict', ''))} {row.get('flow', '')}" for row in run.flows)
         said = flows or (sanitise_line(run.reason) if run.verdict else self._under_way(run))
@@ -379,18 +388,14 @@ def _glyph(verdict: object) -> str:
     return words.sign(words.VERDICTS, str(verdict)).glyph
 
 
-def _events_for_stories(journal: Path, after: int, upto: int) -> list[Event]:
+def _events_for_stories(source: Source, after: int, upto: int, pace_s: float = PACE_S) -> list[Event]:
     """Events of the kinds that stories are made of, up to a seq. Nothing when the journal cannot be read."""
     found: list[Event] = []
     try:
-        with JournalReader(journal) as reader:
-            for number, event in enumerate(reader.events(after)):
-                if event.seq > upto:
-                    break
-                if event.kind in KINDS:
-                    found.append(event)
-                if number % SLICE == SLICE - 1:
-                    time.sleep(PACE_S)
+        while after < upto:
+            found += [event for event in source.events(after, min(SLICE, upto - after)) if event.kind in KINDS]
+            after += SLICE
+            time.sleep(pace_s)
     except SwarmError:
         return []
     return found

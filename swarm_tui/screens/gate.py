@@ -259,13 +259,14 @@ class GateScreen(RoomScreen):
             return
         self._results, self._read = results, True
         await self._load_live()
-        self._draw_gates(self.trees())
+        if self.lives:
+            self._draw_gates(self.trees())
 
     async def _load_live(self) -> None:
         """What gates without a signed result have noted down, and where their logs lie."""
         runs, tree, wanted = self.room.source.folders.runs, self.shown, self._unsigned()
         live = await asyncio.to_thread(unsigned_results, runs, self.change, wanted) if wanted else {}
-        if self.shown == tree and self.is_attached:
+        if self.shown == tree and self.lives:
             self._live = live
             self._show_tests()
 

@@ -95,7 +95,7 @@ class HelpScreen(RoomScreen):
         self.app.call_from_thread(self._add_all)
 
     def _add_all(self) -> None:
-        if not self.is_mounted:
+        if not self.lives:
             return
         by_area: dict[str, list[Bound]] = {}
         for bound in all_bindings():

@@ -62,7 +62,7 @@ class InboxScreen(RoomScreen):
 
     def on_screen_resume(self) -> None:
         """Back from a question: what was answered there is no event yet."""
-        if self.is_mounted:
+        if self.lives:
             self._look()
 
     @property
@@ -161,7 +161,7 @@ class InboxScreen(RoomScreen):
     # -- actions -------------------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action not in ("open", "order", "log", "retry", "cancel") or not self.is_mounted:
+        if action not in ("open", "order", "log", "retry", "cancel") or not self.lives:
             return True
         need = self.need
         if need is None:

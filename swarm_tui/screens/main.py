@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import cached_property
 from typing import ClassVar, cast
 
 from rich.text import Text
@@ -41,6 +43,8 @@ class MainScreen(Framed, Screen[None]):  # pyright: ignore[reportIncompatibleMet
 
     def __init__(self) -> None:
         super().__init__()
+        self.filled = asyncio.Event()
+        """All widgets are there."""
         self._picked = False
         """Whether a person chose whose log is shown."""
 
@@ -55,16 +59,24 @@ class MainScreen(Framed, Screen[None]):  # pyright: ignore[reportIncompatibleMet
                     yield TrainPane()
                     yield CanaryPane()
             yield LogPane()
-        yield Footer(compact=True, show_command_palette=False)
+        yield Vertical(id="foot")
 
     def on_mount(self) -> None:
+        self.call_after_refresh(self._fill)
+
+    async def _fill(self) -> None:
+        """What is in the frames: the first paint does not wait for it."""
+        for pane in self.panes:
+            await pane.mount_all(pane.contents())
+        await self.query_one("#foot").mount(Footer(compact=True, show_command_palette=False))
         self.query_one("#roadmap-rows", Rows).focus()
+        self.filled.set()
 
     def show_opening(self, text: str) -> None:
         """What is waited for, until the room is opened."""
         self.query_one(Header).show_opening(text)
 
-    @property
+    @cached_property
     def panes(self) -> list[Pane]:
         return [cast("Pane", self.query_one(f"#{name}")) for name in ("roadmap", "agents", "train", "canary", "log")]
 
@@ -75,8 +87,9 @@ class MainScreen(Framed, Screen[None]):  # pyright: ignore[reportIncompatibleMet
         if changes or tick % 10 == 0:
             self.query_one(Header).look(room)
             self._banner()
+        within = set(self.focused.ancestors_with_self) if self.focused is not None else set()
         for pane in self.panes:
-            pane.frame(room, changes, tick)
+            pane.frame(room, changes, tick, focused=pane in within)
         if changes:
             self._follow_newest_run(changes)
 
@@ -132,7 +145,7 @@ class MainScreen(Framed, Screen[None]):  # pyright: ignore[reportIncompatibleMet
         pane = next(pane for pane in self.panes if number == pane.NUMBER)
         if self.has_class("-zoomed"):
             self._zoom(pane)
-        pane.query("Rows, LogView").first().focus()
+        self.set_focus(pane.query("Rows, LogView").first())  # now: the key behind this one is for this pane
 
     def action_log(self) -> None:
         self.action_pane(5)

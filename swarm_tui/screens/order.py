@@ -153,7 +153,8 @@ class OrderScreen(RoomScreen):
             self._allowed = (await asyncio.to_thread(load_settings, path)).limits.attempts
         except (SwarmError, OSError):
             return  # how many attempts there are is left out of the head then
-        self.query_one(Head).show(pages.head_lines(self.room, self.order, self._allowed))
+        if self.lives:
+            self.query_one(Head).show(pages.head_lines(self.room, self.order, self._allowed))
 
     # -- diff ----------------------------------------------------------------------------------------------------
 
@@ -176,7 +177,7 @@ class OrderScreen(RoomScreen):
     async def _read_diff(self, subject: pages.Subject) -> None:
         hub = self.room.source.folders.hub
         found = await asyncio.to_thread(read_difference, hub, subject.base, subject.head)
-        if subject == self._diff_of:
+        if subject == self._diff_of and self.lives:
             count = len(pages.subjects_of(self.room, self.order))
             which = f"{count - min(self._back['diff'], count - 1)} of {count}  " if count > 1 else ""
             self.query_one(DiffView).show(found, f"{which}{subject.name} against main {subject.base[:10]}")
@@ -207,7 +208,7 @@ class OrderScreen(RoomScreen):
             verify_command, source.repository, source.folders, digest, proved
         )
         self._read[digest] = record
-        if self.is_mounted:
+        if self.lives:
             self._show_evidence()
 
     # -- attempts ------------------------------------------------------------------------------------------------
@@ -219,7 +220,9 @@ class OrderScreen(RoomScreen):
 
     def _attempt(self, key: str) -> Sequence[Cell]:
         room = self.room
-        run = room.history.runs[key]
+        run = room.history.runs.get(key)
+        if run is None:  # a replay went back before it, and this screen was not seen since
+            return [Cell("")] * len(ATTEMPT_COLUMNS)
         sign = words.sign(words.RUNS, run.result)
         change = room.state.changes.get(run.change)
         came = f"{change.status}:" if change else ""

@@ -7,7 +7,7 @@ from typing import ClassVar, cast
 
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Footer, Input
+from textual.widgets import Input
 
 from swarm_tui import app as app_module
 from swarm_tui.app import RoomApp
@@ -45,7 +45,7 @@ class ReplayScreen(MainScreen):
     def frame(self, changes: Changes, tick: int) -> None:
         bars = self.query(ReplayBar)
         if not bars:
-            self.mount(ReplayBar(self.source), before=self.query_one(Footer))
+            self.mount(ReplayBar(self.source), before=self.query_one("#foot"))
             self.refresh_bindings()
         super().frame(changes, tick)
         for bar in bars:

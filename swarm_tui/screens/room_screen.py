@@ -30,6 +30,13 @@ class Framed:
     def room(self) -> Room:
         return self.room_app.room
 
+    @property
+    def lives(self) -> bool:
+        """Whether its widgets are there: it was mounted, and nobody has left it since. What was read in the background
+        is only shown then; a screen that is being removed has lost its widgets before it is detached."""
+        screen = cast("Screen[object]", self)
+        return screen.is_mounted and screen.is_attached and screen in self.app.screen_stack
+
     def frame(self, changes: Changes, tick: int) -> None:
         """Look at the room. `changes` since the last frame that this screen saw; `tick` counts tenths of a second.
 
@@ -48,3 +55,8 @@ class RoomScreen(Framed, Screen[None]):  # pyright: ignore[reportIncompatibleMet
 
 class RoomModal(Framed, ModalScreen[Answer]):  # pyright: ignore[reportIncompatibleMethodOverride]
     """A question over everything, which must be answered or put off."""
+
+    def on_mount(self) -> None:
+        # What a footer below shows depends on what lies above: it is told at once, and not when it happens to look.
+        for screen in self.app.screen_stack:
+            screen.refresh_bindings()

@@ -114,7 +114,7 @@ class RunScreen(RoomScreen):
                 self._handoff = (record.handoff, await asyncio.to_thread(self._artifact, record.handoff))
         finally:
             self._reading = False
-        if self.is_mounted:
+        if self.lives:
             self._show()
 
     def _artifact(self, digest: str) -> Said:

@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.content import Content
 from textual.geometry import Size
-from textual.widgets import Footer, Static
+from textual.widgets import Footer, Input, Static
 
 from engine.history import History, RunRecord
 from engine.text.sanitise import sanitise_line
@@ -71,6 +71,7 @@ class WallScreen(RoomScreen):
         Binding("tab", "app.focus_next", "Next log", id="wall.next"),
         Binding("enter", "open", "Open the run", id="wall.open"),
         Binding("z", "zoom", "Zoom", id="wall.zoom"),
+        Binding("slash", "find", "Find", id="wall.find", tooltip="Find in all logs on the wall"),
         *(Binding(str(n), f"log({n})", f"Log {n}", show=False, id=f"wall.log_{n}") for n in range(1, MOST + 1)),
     ]
 
@@ -84,6 +85,7 @@ class WallScreen(RoomScreen):
         with Container(id="wall"):
             yield from self._logs
         yield Static(Text(NO_RUN), id="none")
+        yield Input(placeholder="find in all logs, enter goes to the newest hits", id="wall-find")
         yield Footer(compact=True, show_command_palette=False)
 
     @property
@@ -118,7 +120,7 @@ class WallScreen(RoomScreen):
                 log.look(self.room)
         self._divide(1 if self.has_class("-zoomed") else len(places))
         self.set_class(not places, "-empty")
-        if places and self.chosen is None:
+        if places and self.chosen is None and not isinstance(self.focused, Input):
             self._logs[0].focus()
         self._show_head(history, len(places))
 
@@ -141,8 +143,28 @@ class WallScreen(RoomScreen):
 
     # -- actions -------------------------------------------------------------------------------------------------
 
+    def action_find(self) -> None:
+        field = self.query_one("#wall-find", Input)
+        field.display = True
+        field.focus()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self._close_find()
+        for log in self._logs:
+            if log.run and event.value:
+                log.start_find(event.value, backward=True)
+            else:
+                log.end_find()
+
+    def _close_find(self) -> None:
+        self.query_one("#wall-find", Input).display = False
+        self._logs[0].focus()
+
     def action_close(self) -> None:
-        if self.has_class("-zoomed"):
+        if self.query_one("#wall-find", Input).display:
+            self._close_find()
+        elif self.has_class("-zoomed"):
             self.action_zoom()
         else:
             self.room_app.go_back()

@@ -86,7 +86,7 @@ class WelcomeScreen(Framed, Screen[None]):  # pyright: ignore[reportIncompatible
 
     def _found(self, steps: FirstSteps | None, obstacle: str) -> None:
         self._steps, self._obstacle = steps, obstacle
-        if not self.is_mounted:
+        if not self.lives:
             return
         self.query_one("#welcome-found", Static).update(self._told())
         self.query_one("#welcome-files", Static).update(_drawn_files(steps) if steps and not self._said else Text())

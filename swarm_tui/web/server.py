@@ -26,7 +26,8 @@ from swarm_tui.web.room_process import RoomProcess
 
 ADDRESS = "127.0.0.1"
 MOST_ROOMS = 4
-"""Open at the same time: each is a process."""
+"""That only look, and as many that may command, open at the same time: each is a process. Whoever only looks keeps
+nobody out who may do more."""
 MOST_MESSAGE_BYTES = 256_000
 MOST_CELLS = 1_000
 HEARTBEAT_S = 15.0
@@ -69,7 +70,8 @@ class RoomServer:
     rooms: Rooms
     token: str
     told: Callable[[str], None]
-    _open: set[web.WebSocketResponse] = field(default_factory=set[web.WebSocketResponse])
+    _open: dict[web.WebSocketResponse, bool] = field(default_factory=dict[web.WebSocketResponse, bool])
+    """Open rooms, and whether each may command."""
     _ending: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
     _session: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     """What the cookie says. It is not the token: other servers of this machine see our cookies."""
@@ -149,16 +151,17 @@ class RoomServer:
         return web.Response(text=text, content_type="text/html")
 
     async def _socket(self, request: web.Request) -> web.StreamResponse:
-        argv = self.rooms.commanding if self._may_command(request) else self.rooms.looking
-        if len(self._open) >= MOST_ROOMS:
+        may_command = self._may_command(request)
+        argv = self.rooms.commanding if may_command else self.rooms.looking
+        if sum(kind == may_command for kind in self._open.values()) >= MOST_ROOMS:
             raise web.HTTPServiceUnavailable(text=f"{MOST_ROOMS} rooms are open already: close one\n")
         socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=MOST_MESSAGE_BYTES)
-        self._open.add(socket)
+        self._open[socket] = may_command
         try:
             await socket.prepare(request)
             await self._show(socket, argv, _cells(request.query.get("width")), _cells(request.query.get("height")))
         finally:
-            self._open.discard(socket)
+            del self._open[socket]
         return socket
 
     async def _show(self, socket: web.WebSocketResponse, argv: Sequence[str], cols: int, rows: int) -> None:
@@ -206,7 +209,7 @@ async def _take(room: RoomProcess, socket: web.WebSocketResponse, text: str) -> 
     """A message of the page: [kind, data]. What is none is dropped."""
     try:
         kind, data = [*json.loads(text), None][:2]
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return
     if kind == "stdin" and isinstance(data, str):
         await room.keys(data)
@@ -224,7 +227,7 @@ def _cells(number: Any) -> int:
     """A width or height; 0 when it is none."""
     try:
         return max(0, min(MOST_CELLS, int(number)))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return 0
 
 

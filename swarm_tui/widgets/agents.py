@@ -38,7 +38,7 @@ class AgentsPane(Pane):
         super().__init__(id="agents")
         self._room: Room | None = None
 
-    def compose(self) -> ComposeResult:
+    def contents(self) -> ComposeResult:
         yield Rows(COLUMNS, self._cells, empty="no run yet: work orders that are ready get one", id="agents-rows")
 
     @property
@@ -56,14 +56,17 @@ class AgentsPane(Pane):
             most = len(running)
             self.head("Agents", f"{most} running" if most else "none running")
         else:
-            self.rows.touch(run for run in self.rows.keys if not room.history.runs[run].result)
+            runs = room.history.runs
+            self.rows.touch(run for run in self.rows.keys if run in runs and not runs[run].result)
 
     def _cells(self, key: str) -> Sequence[Cell]:
         from engine.text.sanitise import sanitise_line
 
         room = self._room
         assert room is not None
-        run = room.history.runs[key]
+        run = room.history.runs.get(key)
+        if run is None:  # a replay went back before it, and this pane was not seen since
+            return [Cell("")] * len(COLUMNS)
         pulse = room.pulse.runs.get(key)
         sign = words.sign(words.RUNS, run.result)
         ended = run.ended_at or room.now

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +38,7 @@ class CanaryPane(Pane):
         self._room: Room | None = None
         self._orders: dict[str, str] = {}
 
-    def compose(self) -> ComposeResult:
+    def contents(self) -> ComposeResult:
         empty = "no canary yet: each landing gets one when there is a [[canary.flow]]"
         yield Rows(COLUMNS, self._cells, empty=empty, id="canary-rows")
 
@@ -65,7 +64,10 @@ class CanaryPane(Pane):
 
         room = self._room
         assert room is not None
-        run = room.history.canaries[int(key)]
+        canaries = room.history.canaries
+        if int(key) >= len(canaries):  # a replay went back before it, and this pane was not seen since
+            return [Cell("")] * len(COLUMNS)
+        run = canaries[int(key)]
         sign = words.sign(words.VERDICTS, run.verdict)
         purpose = PURPOSES.get(run.purpose, run.purpose)
         quiet = "quiet" if run.verdict == "PASS" else "plain"
@@ -100,6 +102,8 @@ def _flows(room: Room, run: CanaryRecord) -> str:
 
 def trend_of(canaries: Sequence[CanaryRecord]) -> tuple[str, list[float]]:
     """The first sampled metric of the newest run that has one, and its median by run, oldest first."""
+    import statistics  # not for the first paint
+
     chosen: tuple[str, str] | None = None
     values: list[float] = []
     for run in reversed(canaries[-200:]):

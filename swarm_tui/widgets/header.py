@@ -58,9 +58,12 @@ class Header(Widget):
 
     def render(self) -> Text:
         width = self.content_size.width
-        keep = sorted(range(len(self._parts)), key=lambda at: self._parts[at][0])
-        while len(keep) > 1 and sum(cell_len(self._parts[at][1]) + 2 for at in keep) - 2 > width:
-            keep.pop()
+        keep, used = list[int](), -2
+        for at in sorted(range(len(self._parts)), key=lambda at: self._parts[at][0]):
+            wide = cell_len(self._parts[at][1]) + 2
+            if not keep or used + wide <= width:
+                keep.append(at)
+                used += wide
         text = Text(no_wrap=True, overflow="ellipsis")
         for number, at in enumerate(sorted(keep)):
             _, part, tone = self._parts[at]
@@ -77,7 +80,7 @@ def parts_of(room: Room) -> list[Part]:
     health = words.sign(words.HEALTH, room.health)
     engine = room.source.engine()
     judging = room.health == "unknown" and any(not canary.verdict for canary in room.history.canaries[-5:])
-    word, tone = ("not yet known, canary runs", "busy") if judging else (health.word, health.tone)
+    word, tone = ("unknown, canary runs", "busy") if judging else (health.word, health.tone)
     parts: list[Part] = [
         (2, sanitise_line(room.source.repository.name), "strong"),
         (0, f"{health.glyph} {state.branch} {state.main[:7] or '?'} {word}", tone),
@@ -85,7 +88,7 @@ def parts_of(room: Room) -> list[Part]:
     if engine == "stopped":
         parts.append((1, "■ engine stopped", "attention"))
     elif engine == "replay":
-        parts.append((1, "⏵ replay", "attention"))
+        parts.append((1, "▶ replay", "attention"))
     elif state.paused:
         parts.append((1, "‖ paused", "attention"))
     elif state.draining:

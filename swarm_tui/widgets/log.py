@@ -23,7 +23,7 @@ class LogPane(Pane):
         super().__init__(id="log")
         self.run = ""
 
-    def compose(self) -> ComposeResult:
+    def contents(self) -> ComposeResult:
         yield LogView(id="log-view")
 
     @property

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from rich.text import Text
+from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.content import Content
 
-from swarm_tui.room.changes import NOTHING, Changes
+from swarm_tui.room.changes import EVERYTHING, NOTHING, Changes
 
 if TYPE_CHECKING:
     from swarm_tui.room.room import Room
@@ -37,25 +38,28 @@ class Pane(Vertical):
         super().__init__(id=id)
         self._pending: Changes = NOTHING
         self._offset = self.NUMBER
+        self._told = ("", "")
         self.head(self.WORD)
+
+    def contents(self) -> ComposeResult:
+        """The pane's widgets. They come after the first paint, which shows the frame."""
+        raise NotImplementedError
 
     def head(self, title: str, subtitle: str = "") -> None:
         """Clean text for the border. Nothing is drawn again when it is the same."""
         number = f"{self.NUMBER} " if self.NUMBER else ""
-        made = Text(f"{number}{title}").markup
-        if self.border_title != made:
-            self.border_title = made
-        made = Text(subtitle).markup
-        if self.border_subtitle != made:
-            self.border_subtitle = made
+        if self._told != (told := (f"{number}{title}", subtitle)):
+            self._told = told
+            self.border_title, self.border_subtitle = Content(told[0]), Content(told[1])
 
-    def frame(self, room: Room, changes: Changes, tick: int) -> None:
-        """Called each frame by its screen."""
-        self._pending = changes if not self._pending else self._pending | changes if changes else self._pending
-        if not self.display:
-            return
-        due = self.has_focus_within or self._pending.everything or (tick + self._offset) % BLURRED_FRAMES == 0
-        if due:
+    def frame(self, room: Room, changes: Changes, tick: int, *, focused: bool) -> None:
+        """Called each frame by its screen. focused: whether the focus is within."""
+        if changes:
+            # Of a hidden pane no events are kept: it may be hidden all night.
+            self._pending = self._pending | changes if self.display else EVERYTHING
+        if focused or self._pending.everything or (tick + self._offset) % BLURRED_FRAMES == 0:
+            if not self.display:
+                return
             pending, self._pending = self._pending, NOTHING
             self.look(room, pending, tick)
 

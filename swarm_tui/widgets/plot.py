@@ -57,7 +57,7 @@ class Plot(Widget):
         height: auto;
         padding: 0 1;
         & > .plot--title { text-style: bold; }
-        & > .plot--quiet { color: $text-muted; }
+        & > .plot--quiet { color: $foreground-muted; }
         & > .plot--good { color: $text-success; }
         & > .plot--bad { color: $text-error; }
         & > .plot--attention { color: $text-warning; }
@@ -240,7 +240,7 @@ class Bars(Widget):
         height: auto;
         padding: 0 1;
         & > .bars--title { text-style: bold; }
-        & > .bars--quiet { color: $text-muted; }
+        & > .bars--quiet { color: $foreground-muted; }
         & > .bars--bar { color: $text-primary; }
         &:ansi > .bars--quiet { text-style: dim; }
         &:ansi > .bars--bar { color: ansi_cyan; }

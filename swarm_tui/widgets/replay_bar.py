@@ -45,7 +45,7 @@ class ReplayBar(Widget):
         & > .replay--bad { color: $text-error; text-style: bold; }
         & > .replay--attention { color: $text-warning; text-style: bold; }
         & > .replay--busy { color: $text-primary; }
-        & > .replay--quiet { color: $text-muted; }
+        & > .replay--quiet { color: $foreground-muted; }
         & > .replay--strong { text-style: bold; }
         &:ansi > .replay--good { color: ansi_green; }
         &:ansi > .replay--bad { color: ansi_red; }

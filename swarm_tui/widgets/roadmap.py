@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from swarm_tui.room.room import Room
 
 ITEM = "item:"
+AGE_S = 2.0
+"""Between two looks at the ages, whichever frames are drawn."""
 COLUMNS = (
     Column("work order", 0),
     Column("state", 11),
@@ -41,8 +43,8 @@ class RoadmapPane(Pane):
     ]
 
     DEFAULT_CSS = """
-    RoadmapPane > Input { display: none; height: 1; border: none; padding: 0 1; background: $surface; }
-    RoadmapPane > Input.-open { display: block; }
+    RoadmapPane > #roadmap-filter { display: none; height: 1; border: none; padding: 0 1; background: $surface; }
+    RoadmapPane > #roadmap-filter.-open { display: block; }
     """
 
     def __init__(self) -> None:
@@ -52,8 +54,10 @@ class RoadmapPane(Pane):
         self._filter = ""
         self._layout: list[tuple[str, list[str]]] = []
         self._items: dict[str, str] = {}
+        self._aged = 0
+        """When the ages on the screen were drawn last, in units of `AGE_S`."""
 
-    def compose(self) -> ComposeResult:
+    def contents(self) -> ComposeResult:
         yield Rows(COLUMNS, self._cells, empty="opening …", id="roadmap-rows")
         yield Input(placeholder="filter by id, title or state; enter keeps it, escape clears it", id="roadmap-filter")
 
@@ -99,7 +103,8 @@ class RoadmapPane(Pane):
                 f"{ITEM}{room.state.orders[order].spec.item}" for order in changes.orders & room.state.orders.keys()
             }
             rows.touch([*changes.orders, *items])
-        elif tick % 5 == 0 or not self.has_focus_within:
+        elif (moment := int(room.now // AGE_S)) != self._aged:
+            self._aged = moment
             rows.touch(key for key in self._seen_running(room))
         healthy, count = room.phases["healthy"], len(room.state.orders)
         shown = f" · filter {self._filter}" if self._filter else ""

@@ -47,7 +47,8 @@ Draw = Callable[[str], Sequence[Cell]]
 class Rows(ScrollView, can_focus=True):
     """Rows named by keys. The owner gives the keys in order and draws a row's cells when asked.
 
-    `show` sets the keys; `touch` says which rows look different now. The cursor stays on its key when rows move.
+    `show` sets the keys; `touch` says which rows look different now. Once the cursor was put on a row, or while the
+    table has the focus, it stays on its key when rows move; else it stays on the first row.
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -129,6 +130,8 @@ class Rows(ScrollView, can_focus=True):
         self._keys: list[str] = []
         self._at: dict[str, int] = {}
         self._cursor = 0
+        self._chosen = False
+        """Whether the cursor was ever put on a row. Unless it was, the newest rows are what is looked for."""
         self._strips: LRUCache[tuple[str, int, str], Strip] = LRUCache(512)
         self._drawn: dict[str, tuple[Cell, ...]] = {}
         """What the cached strips were drawn from."""
@@ -152,7 +155,8 @@ class Rows(ScrollView, can_focus=True):
         before, key = self._keys, self.key
         self._keys = list(keys)
         self._at = {each: number for number, each in enumerate(self._keys)}
-        self._cursor = self._at.get(key, min(self._cursor, max(0, len(self._keys) - 1)))
+        stays = self._chosen or self.has_focus
+        self._cursor = self._at.get(key, min(self._cursor, max(0, len(self._keys) - 1))) if stays else 0
         if len(before) != len(self._keys):
             self._measure()
         self.refresh()
@@ -193,6 +197,7 @@ class Rows(ScrollView, can_focus=True):
     def select(self, key: str) -> None:
         """Put the cursor on a key, if it is there, and show it."""
         if (number := self._at.get(key)) is not None:
+            self._chosen = True
             self._move(number)
             self._keep_in_sight()
 
@@ -262,7 +267,7 @@ class Rows(ScrollView, can_focus=True):
         row = max(0, min(row, len(self._keys) - 1))
         if not self._keys or row == self._cursor:
             return
-        before, self._cursor = self._cursor, row
+        before, self._cursor, self._chosen = self._cursor, row, True
         self._refresh_row(before)
         self._refresh_row(row)
         self._keep_in_sight()

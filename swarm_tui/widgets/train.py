@@ -36,7 +36,7 @@ class TrainPane(Pane):
         super().__init__(id="train")
         self._room: Room | None = None
 
-    def compose(self) -> ComposeResult:
+    def contents(self) -> ComposeResult:
         yield Rows(COLUMNS, self._cells, empty="nothing is on its way to main", id="train-rows")
 
     @property

@@ -8,6 +8,7 @@ from typing import Any
 
 import psutil
 from command_line import Desk, until
+from conftest import MakeDesk
 from terminal import Terminal
 
 from engine.folders import StateFolder
@@ -17,8 +18,17 @@ from engine.models.event import Event
 from swarm_tui.screens.guarded import RESTS
 
 COLS, ROWS = 120, 36
+READING = "reading what it would change"
+"""Stands in a question until its evidence is there, which makes keys rest once more."""
 LEFT_BEHIND = {1000, 1003, 1004, 1006, 1049, 2004}
 """Modes that a room must not leave on: mouse, focus, alternate screen, bracketed paste."""
+
+
+def room_desk(make_desk: MakeDesk, *orders: str, **more: Any) -> Desk:
+    """A desk whose state folder is known without asking."""
+    desk = make_desk(*orders, **more)
+    desk.options = ("--state", str(desk.repo.parent / "state"))
+    return desk
 
 
 def room(desk: Desk, *words: str, **more: Any) -> Terminal:
@@ -31,25 +41,31 @@ def room(desk: Desk, *words: str, **more: Any) -> Terminal:
 def choose(terminal: Terminal, words: str, title: str) -> None:
     """An action by its name, in the palette."""
     terminal.press("ctrl+p")
-    terminal.expect("🔎")
+    terminal.expect("Search for commands")
     terminal.type(words)
-    terminal.expect(title)
-    terminal.until(lambda: "🔎" in terminal.text() and _chosen(terminal, title), f"{title} as the first hit")
+    terminal.until(lambda: _first_hit(terminal, words).startswith(title), f"{title!r} as the first hit")
     terminal.press("enter")
-    terminal.expect_gone("🔎")
+    terminal.until(lambda: "▔" * 80 not in terminal.text(), "the end of the palette")
 
 
-def _chosen(terminal: Terminal, title: str) -> bool:
-    lines = terminal.text().split("\n")
-    search = next((at for at, line in enumerate(lines) if "🔎" in line), 0)
-    hits = [line for line in lines[search + 1 :] if line.strip(" │▔▁")]
-    return bool(hits) and title in hits[0]
+def _first_hit(terminal: Terminal, words: str) -> str:
+    """What stands in the palette behind the words that are searched; "" before there is anything."""
+    lines = [line.strip(" │") for line in terminal.text().split("\n")]
+    top = next((at for at, line in enumerate(lines) if line.startswith("▔" * 80)), len(lines))
+    found = [line for line in lines[top + 1 :] if line]
+    return found[1] if len(found) > 1 and found[0].endswith(words) else ""
+
+
+def until_it_counts(terminal: Terminal, question: str) -> None:
+    """A question has come up, and keys count."""
+    terminal.expect(question)
+    terminal.expect(RESTS)
+    terminal.until(lambda: not any(text in terminal.text() for text in (RESTS, READING)), "a question that takes keys")
 
 
 def confirm(terminal: Terminal, question: str) -> None:
     """Answer a question about stopping or cancelling with yes."""
-    terminal.expect(question)
-    terminal.expect_gone(RESTS)
+    until_it_counts(terminal, question)
     terminal.press("A")
     terminal.expect_gone(question)
 

@@ -24,6 +24,7 @@ from swarm_tui.widgets.sheet import Sheet
 
 SIZE = (100, 30)
 DEADLINE_S = 10.0
+HASH = "e" * 64
 
 
 def asked(ident: str, order: str = "one", danger: str = "external", **fields: Any) -> NewEvent:
@@ -32,7 +33,7 @@ def asked(ident: str, order: str = "one", danger: str = "external", **fields: An
     operation = {"argv": argv, "cwd": ".", "why": "because", "danger": danger}
     told = {
         "approval": ident, "danger": danger, "title": f"{order} asks to run: {ident}", "why": "because",
-        "operation": operation, "hash": "e" * 64, "expires_at": START + 40_000.0, "subject": f"{order}.1", **fields,
+        "operation": operation, "hash": HASH, "expires_at": START + 40_000.0, "subject": f"{order}.1", **fields,
     }  # fmt: skip
     return NewEvent("approval_asked", told, work_order=order)
 

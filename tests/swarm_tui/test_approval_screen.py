@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from approvals import a_room, answered, asked
+from approvals import DEADLINE_S, HASH, a_room, answered, asked
 from nights import a_night
 from textual import events
 from textual.widgets import Input
 
 from engine.models.event import NewEvent
+from swarm_tui.room.source import LiveSource
 from swarm_tui.screens.approval import ApprovalScreen
 from swarm_tui.screens.inbox import InboxScreen
 
@@ -107,7 +109,7 @@ async def test_one_key_approves_an_ordinary_question(tmp_path: Path) -> None:
         await hand.opens("ap-1")
         await hand.press("A")
         await hand.until_closed()
-        assert hand.commands() == [("approve", {"id": "ap-1"})]
+        assert hand.commands() == [("approve", {"id": "ap-1", "hash": HASH})]
         assert "the next engine" in hand.notes
         assert hand.app.desk.waiting == ("ap-1",)
 
@@ -126,7 +128,7 @@ async def test_the_highest_class_wants_the_right_name(tmp_path: Path) -> None:
         assert hand.shown == "ap-1"
         await hand.press(*"one", "enter")
         await hand.until_closed()
-        assert hand.commands() == [("approve", {"id": "ap-1"})]
+        assert hand.commands() == [("approve", {"id": "ap-1", "hash": HASH})]
 
 
 async def test_a_denial_says_why(tmp_path: Path) -> None:
@@ -134,7 +136,7 @@ async def test_a_denial_says_why(tmp_path: Path) -> None:
         await hand.opens("ap-1")
         await hand.press("D", *"not now", "enter")
         await hand.until_closed()
-        assert hand.commands() == [("deny", {"id": "ap-1", "why": "not now"})]
+        assert hand.commands() == [("deny", {"id": "ap-1", "hash": HASH, "why": "not now"})]
 
 
 async def test_escape_leaves_the_line_first_and_then_the_question_which_stays_pending(tmp_path: Path) -> None:
@@ -163,7 +165,7 @@ async def test_a_second_question_queues_behind_the_open_one(tmp_path: Path) -> N
         await hand.press("A")
         await hand.until_open("ap-2")
         await hand.press("A", "enter")  # meant for the first: the second has just appeared
-        assert hand.commands() == [("approve", {"id": "ap-1"})]
+        assert hand.commands() == [("approve", {"id": "ap-1", "hash": HASH})]
         hand.passes(1.0)
         await hand.press("N")
         assert hand.app.desk.current == "ap-1"
@@ -203,6 +205,22 @@ async def test_a_refused_answer_is_shown_and_the_question_stays(tmp_path: Path) 
         await hand.until(lambda: "refused" in hand.status, "the refusal is shown")
         assert hand.shown == "ap-1"
         assert hand.commands() == [("deny", {"id": "ap-1"})]
+
+
+async def test_a_refusal_that_comes_after_the_question_was_put_off_lets_it_be_answered_again(tmp_path: Path) -> None:
+    async with a_room(a_night(tmp_path)) as hand:
+        await hand.opens("ap-1")
+        source, sender_is_free = hand.app.room.source, threading.Event()
+        assert isinstance(source, LiveSource)
+        source._sender.submit(sender_is_free.wait, DEADLINE_S)
+        source.send("deny", {"id": "ap-1"})  # comes first, so that ours is refused
+        await hand.press("A")
+        await hand.press("escape")
+        await hand.until_closed()
+        assert hand.app.desk.hindrance("ap-1")
+        sender_is_free.set()
+        await hand.until(lambda: not hand.app.desk.hindrance("ap-1"), "it may be answered again")
+        assert "its answer already" in hand.notes
 
 
 async def test_a_read_only_room_shows_everything_and_answers_nothing(tmp_path: Path) -> None:

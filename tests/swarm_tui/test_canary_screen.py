@@ -181,3 +181,20 @@ async def test_every_size_shows_the_verdict(tmp_path: Path, store: ArtifactStore
         assert screen.query_one(".-chosen").has_focus_within
         await pilot.press("escape", "d", "s")
         assert not screen.has_class("-zoomed")
+
+
+async def test_the_story_has_what_happened_while_another_screen_was_in_front(
+    tmp_path: Path, store: ArtifactStore
+) -> None:
+    writer = red_night(tmp_path, store)
+    async with opened(writer) as (pilot, screen):
+        await until(pilot, lambda: "landing is frozen" in story(screen))
+        screen.room_app.action_open_order("one")
+        await until(pilot, lambda: isinstance(pilot.app.screen, OrderScreen))
+        writer.write(restored(COMMIT), *culprit())
+        await until(pilot, lambda: any(each.kind == "restored" for each in screen.room.history.moves))
+        await until(pilot, lambda: screen.room.history.seq == screen.room.state.seq)
+        await pilot.pause(0.2)  # frames that the story does not see
+        screen.room_app.go_back()
+        await until(pilot, lambda: "one is reverted" in story(screen))
+        assert story(screen).count("landing is frozen") == 1

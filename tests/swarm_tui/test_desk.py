@@ -103,6 +103,17 @@ def test_answered_elsewhere_is_told_once_and_the_next_opens() -> None:
     assert engine.desk.current == "a"
 
 
+@pytest.mark.parametrize(("answer", "said"), [("denied", ": denied"), ("approved", ": approved"), ("", "")])
+def test_an_answer_from_elsewhere_that_was_acted_on_at_once_is_told_as_it_was(answer: str, said: str) -> None:
+    engine = Engine()
+    engine.asks("a")
+    engine.desk.open("a")
+    approval = engine.state.approvals["a"]
+    approval.status, approval.by = "used", "Kim"
+    engine.desk.look(engine.state, {"a": answer} if answer else {})
+    assert engine.desk.take_gone()[0].said == f"answered elsewhere{said} by Kim: title a"
+
+
 STEP = st.sampled_from(["ask", "settle", "open", "turn", "back", "send", "taken", "refused", "later"])
 STEPS = st.lists(st.tuples(STEP, st.integers(0, 5)), max_size=40)
 

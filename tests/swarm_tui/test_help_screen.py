@@ -89,3 +89,13 @@ def test_every_sign_has_a_meaning() -> None:
     tables = [table for table in vars(words).values() if isinstance(table, dict) and table]
     signs = [table for table in tables if all(isinstance(each, words.Sign) for each in table.values())]
     assert [table for table in signs if table not in [each for _, each, _ in SIGNS]] == []
+
+
+async def test_a_help_that_was_left_before_everything_was_read_shows_nothing_more(tmp_path: Path) -> None:
+    app = a_room(tmp_path)
+    async with app.run_test() as pilot:
+        screen = await open_help(app, pilot)
+        await pilot.press("escape")
+        await pilot.pause()
+        assert isinstance(app.screen, MainScreen)
+        screen._add_all()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from approvals import Hand, a_room, answered, asked
+from approvals import HASH, Hand, a_room, answered, asked
 from nights import a_night
 from textual.widgets import Static
 
@@ -67,7 +67,7 @@ async def test_a_question_is_opened_from_it_and_leads_back(tmp_path: Path, key: 
         hand.passes()
         await hand.press("escape")
         await hand.until(lambda: "waits for the engine" in hand.facts, "the inbox says what was answered")
-        assert hand.commands() == [("approve", {"id": "ap-2"})]
+        assert hand.commands() == [("approve", {"id": "ap-2", "hash": HASH})]
 
 
 async def test_what_is_answered_elsewhere_leaves_it(tmp_path: Path) -> None:

@@ -138,8 +138,8 @@ def test_the_newer_half_is_compared_with_the_older() -> None:
     )
     metrics.change_failure.rate = 0.5
     told = {each.name: each for each in tiles_of(metrics)}
-    assert told["lead time"].trend == "▲ better: 9.0 s → 3.0 s"
-    assert told["change failure rate"].trend == "▼ worse: 0 % → 100 %"
+    assert told["lead time"].trend == "▲ better: 9.0 → 3.0 s"
+    assert told["change failure rate"].trend == "▼ worse: 0 → 100 %"
     assert told["cost a landed change"].trend == "= as before: 1.00"
 
 

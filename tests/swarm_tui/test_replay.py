@@ -17,7 +17,7 @@ from engine.models.event import Event, NewEvent
 from engine.snapshot import dump_state
 from swarm_tui.replaying import listed, run_replay, spoken
 from swarm_tui.room.recording import FIRST_SPACING, MOST_KEPT, Folded, LinesRecording, nights_of, recording_of
-from swarm_tui.room.replay import REFUSED, SPEEDS
+from swarm_tui.room.replay import REFUSED, SPEEDS, ReplaySource
 
 AMPLE_S = 60.0
 
@@ -406,3 +406,13 @@ def test_the_command_prints_without_a_terminal(tmp_path: Path, capsys: pytest.Ca
 def test_a_speed_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--speed takes one of 1, 2, 5, 10, 20, 50, 100, not 3"):
         run_replay(None, None, "", speed=3, plain=True, as_list=False)
+
+
+def test_a_page_before_the_first_event_of_a_recording_is_empty(tmp_path: Path) -> None:
+    recording = LinesRecording(written(tmp_path / "late.jsonl", two_nights().events[10:]))
+    source = ReplaySource(recording, tmp_path)
+    source.start()
+    source.seek(source.night.end)
+    source.poll(1.0)
+    assert source.events(0, 10) == []
+    assert [event.seq for event in source.events(5, 10)] == [11, 12, 13, 14, 15]

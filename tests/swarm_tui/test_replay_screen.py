@@ -18,6 +18,7 @@ from swarm_tui.room.replay import REFUSED, ReplaySource
 from swarm_tui.screens.replay import ReplayApp
 from swarm_tui.widgets.replay_bar import HEAD, ReplayBar, track
 from swarm_tui.widgets.roadmap import RoadmapPane
+from swarm_tui.widgets.rows import Rows
 
 
 async def until(pilot: Pilot[Leaving], holds: Callable[[], bool]) -> None:
@@ -188,3 +189,18 @@ def test_every_mark_and_the_head_have_their_place_on_the_track(tmp_path: Path) -
     assert cells.count("━") == 200 - 1
     assert track(night, 0.5, 0) == []
     assert [glyph for glyph, _ in track(night, 1.0, 1)] == ["●"]
+
+
+async def test_rows_of_a_pane_that_was_hidden_during_a_jump_back_can_still_be_drawn(tmp_path: Path) -> None:
+    async with replay(tmp_path) as (pilot, source):
+        source.seek(source.night.end)
+        hidden = [pilot.app.screen.query_one(f"#{name}-rows", Rows) for name in ("agents", "canary")]
+        await until(pilot, lambda: all(each.keys for each in hidden))
+        await pilot.press("1", "z")
+        source.seek(source.night.start)
+        await until(pilot, lambda: source.state.seq == source.night.first)
+        for rows in hidden:
+            rows.touch()
+            assert not any(cell.text for cell in rows._draw(rows.keys[0])), "its run is not there yet"
+        await pilot.press("z")
+        await until(pilot, lambda: not hidden[1].keys)

@@ -72,7 +72,7 @@ async def test_it_tells_its_end_when_it_comes(told: Told) -> None:
         screen = await opened(app, pilot)
         assert "it still runs" in text(screen, "result")
         told.run_ends(result="idle", reason="it did nothing \x07")
-        await until(pilot, lambda: "⧗ idle" in screen.query_one(Head).text)
+        await until(pilot, lambda: "◷ idle" in screen.query_one(Head).text)
         assert "why  it did nothing ␇" in screen.query_one(Head).text
         await until(pilot, lambda: told.head in text(screen, "result"))
         assert "1200" in text(screen, "result")

@@ -167,13 +167,13 @@ async def test_forty_by_ten_is_enough_to_live(tmp_path: Path) -> None:
 class Recorded:
     """A journal in memory that tells how much of it was asked for."""
 
-    def __init__(self, count: int) -> None:
-        self.all = [Event(seq, float(seq), "engine_paused", "", "", {}) for seq in range(1, count + 1)]
+    def __init__(self, count: int, first: int = 1) -> None:
+        self.all = [Event(seq, float(seq), "engine_paused", "", "", {}) for seq in range(first, count + 1)]
         self.asked: list[tuple[int, int]] = []
 
     def events(self, after: int, limit: int) -> list[Event]:
         self.asked.append((after, limit))
-        return self.all[after : after + limit]
+        return [event for event in self.all if after < event.seq <= after + limit]
 
 
 def test_the_index_grows_at_both_ends() -> None:
@@ -196,6 +196,18 @@ def test_reading_the_past_stops_when_it_is_given_up() -> None:
     index.read_past(lambda: len(source.asked) >= 2)
     assert len(source.asked) == 2
     assert not index.past_read
+
+
+def test_a_recording_that_begins_late_is_read_down_to_its_first_event() -> None:
+    source = Recorded(1_800, first=700)
+    index, pages = EventIndex(source, 1_800), EventPages(source)
+    index.read_past(lambda: len(source.asked) > 10)
+    index.take_past()
+    assert [entry.seq for entry in index.entries] == list(range(700, 1_801))
+    assert index.past_read
+    assert not index.waiting
+    found = [event.seq if (event := pages.event(seq)) else None for seq in (699, 700, 799, 801, 1_800)]
+    assert found == [None, 700, 799, 801, 1_800]
 
 
 def test_a_page_is_read_once() -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from textual.pilot import Pilot
 
 from engine.artifacts import ArtifactStore
 from engine.folders import StateFolder
+from engine.git.hub import Hub
 from engine.models.event import NewEvent
 from engine.models.report import GateResult, GuardResult, VerificationReport
 from gates.report import Reports
@@ -111,12 +111,12 @@ class Told:
         return self.repo.head(f"{commit}^{{tree}}")
 
 
-def told_night(folder: Path, repo: GitRepo) -> Told:
+def told_night(folder: Path, repo: GitRepo, orders: Iterable[Mapping[str, Any]] = (ORDER, BASE)) -> Told:
     """The order `one` is on the roadmap, nothing has happened to it. `repo` gets a second commit and is the hub."""
     base = repo.head()
     head = repo.commit({"src/a.py": "print('new')\n", "src/b.py": "b = 1\n"})
-    writer = a_night(folder, orders=[ORDER, BASE])
-    shutil.copytree(repo.path / ".git", writer.folders.hub)
+    writer = a_night(folder, orders=orders)
+    Hub.create_or_open(writer.folders.root, repo.path, "main")
     return Told(repo, writer, base, head)
 
 
