@@ -62,8 +62,7 @@ def draw_all(into: Path, seed: int, only: frozenset[str] = frozenset()) -> Itera
     """Draw every picture; yields what was done, a line each. Raises NotNeutral rather than show this machine,
     NothingToSee when the night was too quiet."""
     os.environ["TZ"] = "UTC"
-    if hasattr(time, "tzset"):
-        if sys.platform != "win32":
+    if sys.platform != "win32":
         time.tzset()
     os.environ.pop("NO_COLOR", None)
     yield f"playing the demo's night with seed {seed} …"
