@@ -419,7 +419,7 @@ class RoomApp(App[Leaving]):
     def action_pause(self) -> None:
         if not self.opened:
             return
-        if self.room.source.engine() == "stopped":
+        if self.room.source.engine() == "stopped" and not self.room.source.read_only:
             self.say("no engine runs, so there is nothing to pause", "warning")
             return
         self.tell("resume" if self.room.state.paused else "pause")
