@@ -74,7 +74,7 @@ def restore(main: MainScreen, view: View) -> None:
     if chosen is not None:
         main.action_pane(chosen.NUMBER)
         if view.get("zoomed") is True:
-            main.call_after_refresh(main.action_zoom)  # the focus comes first
+            main.zoom(chosen)
 
 
 @dataclass

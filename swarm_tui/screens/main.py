@@ -66,9 +66,11 @@ class MainScreen(Framed, Screen[None]):  # pyright: ignore[reportIncompatibleMet
 
     async def _fill(self) -> None:
         """What is in the frames: the first paint does not wait for it."""
-        for pane in self.panes:
-            await pane.mount_all(pane.contents())
-        await self.query_one("#foot").mount(Footer(compact=True, show_command_palette=False))
+        foot = self.query_one("#foot")
+        for part, contents in [*((pane, pane.contents()) for pane in self.panes), (foot, [_footer()])]:
+            if not part.is_attached:
+                return  # the person has left already
+            await part.mount_all(contents)
         self.query_one("#roadmap-rows", Rows).focus()
         self.filled.set()
 
@@ -144,7 +146,7 @@ class MainScreen(Framed, Screen[None]):  # pyright: ignore[reportIncompatibleMet
     def action_pane(self, number: int) -> None:
         pane = next(pane for pane in self.panes if number == pane.NUMBER)
         if self.has_class("-zoomed"):
-            self._zoom(pane)
+            self.zoom(pane)
         self.set_focus(pane.query("Rows, LogView").first())  # now: the key behind this one is for this pane
 
     def action_log(self) -> None:
@@ -153,20 +155,25 @@ class MainScreen(Framed, Screen[None]):  # pyright: ignore[reportIncompatibleMet
     def action_zoom(self) -> None:
         """The focused pane alone, and back."""
         if self.has_class("-zoomed"):
-            self._zoom(None)
+            self.zoom(None)
             return
-        self._zoom(next((pane for pane in self.panes if pane.has_focus_within), self.panes[0]))
+        self.zoom(next((pane for pane in self.panes if pane.has_focus_within), self.panes[0]))
 
     def action_back(self) -> None:
         if self.query_one(RoadmapPane).clear_filter():
             return
         if self.has_class("-zoomed"):
-            self._zoom(None)
+            self.zoom(None)
         else:
             self._picked = False
 
-    def _zoom(self, chosen: Pane | None) -> None:
+    def zoom(self, chosen: Pane | None) -> None:
+        """This pane alone; None: all of them."""
         self.set_class(chosen is not None, "-zoomed")
         for part in (*self.panes, self.query_one("#upper"), self.query_one("#right")):
             part.set_class(part is chosen, "-chosen")
             part.set_class(chosen is not None and chosen not in part.walk_children(with_self=True), "-aside")
+
+
+def _footer() -> Footer:
+    return Footer(compact=True, show_command_palette=False)

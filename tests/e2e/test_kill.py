@@ -317,6 +317,7 @@ class DemoNight(Night):
             return 0
 
 
+@pytest.mark.slow
 def test_a_demo_night_goes_on_after_three_kills(tmp_path: Path) -> None:
     demo_night_killed(tmp_path / "demo", kills=3, seed=1)
 

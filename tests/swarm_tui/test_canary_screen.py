@@ -172,6 +172,7 @@ async def test_a_night_without_a_canary_says_so(tmp_path: Path) -> None:
         assert pilot.app.screen is not screen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(40, 10), (80, 24), (200, 50)])
 async def test_every_size_shows_the_verdict(tmp_path: Path, store: ArtifactStore, size: tuple[int, int]) -> None:
     writer = a_night(tmp_path, *green(store, COMMIT), *red(store, COMMIT), canary_judged(RED, "FAIL", "again"))

@@ -17,7 +17,7 @@ from still_night import CHANGE, DATES, FILES, open_still, still_night
 from textual.pilot import Pilot
 from told_night import Told
 
-from swarm_tui.app import Leaving, NeedsSetUp, RoomApp
+from swarm_tui.app import QUIET_FRAMES, Leaving, NeedsSetUp, RoomApp
 from swarm_tui.room.preferences import Preferences
 from tests.conftest import GitRepo
 
@@ -30,6 +30,10 @@ DEADLINE_S = 20.0
 LOOK_S = 0.03
 STILL = 3
 """Looks in a row that must see the same."""
+STILL_FRAMES = 2 * QUIET_FRAMES
+"""And for so many frames: of a quiet room not every frame is drawn."""
+FRAME_S = 0.02
+"""Faster than a room's, so that the tests wait less."""
 UNREAD = ("reading", "looking around", "opening")
 """Words of a screen that is not complete yet."""
 
@@ -166,6 +170,7 @@ def told_like(
     """Opens a screen in a size and a theme, and compares it with what was accepted."""
 
     async def look(opens: Open, size: str, theme: str) -> None:
+        monkeypatch.setattr("swarm_tui.app.FRAME_S", FRAME_S)
         if theme == "nocolor":
             monkeypatch.setenv("NO_COLOR", "1")
         app = RoomApp(lambda _say: open_still(night.folders, night.repo.path))
@@ -195,18 +200,28 @@ def _compare(request: pytest.FixtureRequest, seen: str, name: str, folder: Path)
 
 async def _still(pilot: Pilot[Leaving]) -> None:
     """Wait until all is read, no work is under way in the background, and several looks see the same."""
-    before, same = "", 0
+    app = pilot.app
+    assert isinstance(app, RoomApp)
+    before, same, frames = "", 0, 0
+
+    def count(_spent_s: float) -> None:
+        nonlocal frames
+        frames += 1
 
     def is_still() -> bool:
-        nonlocal before, same
-        now = drawn(pilot.app)
-        busy = any(not worker.is_finished for worker in pilot.app.workers)
+        nonlocal before, same, frames
+        now = drawn(app)
+        busy = any(not worker.is_finished for worker in app.workers)
         text = now.partition("# styles")[0]
         same = same + 1 if now == before and not busy and not any(word in text for word in UNREAD) else 0
+        if same == 0:
+            frames = 0
         before = now
-        return same >= STILL
+        return same >= STILL and (frames >= STILL_FRAMES or not app.opened)
 
+    app.after_frame.append(count)
     await _until(pilot, is_still)
+    app.after_frame.remove(count)
 
 
 async def _until(pilot: Pilot[Leaving], holds: Callable[[], bool]) -> None:
