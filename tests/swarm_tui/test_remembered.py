@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from nights import Writer, a_night, opener_of
+from proofs import until
 from textual.pilot import Pilot
 
 from swarm_tui.app import Leaving, RoomApp
@@ -45,8 +46,9 @@ async def test_focus_zoom_filter_and_cursor_come_back(tmp_path: Path) -> None:
         roadmap = main.query_one(RoadmapPane)
         assert main.has_class("-zoomed")
         assert [pane.id for pane in main.query("Pane") if pane.has_focus_within] == ["agents"]
-        assert len(roadmap.rows.keys) == 11
-        assert roadmap.rows.key == "order-10"
+        await pilot.press("z")  # what is hidden is drawn when it is shown
+        await until(pilot, lambda: len(roadmap.rows.keys) == 11)
+        await until(pilot, lambda: roadmap.rows.key == "order-10")
 
 
 async def test_a_room_that_only_looks_writes_nothing(tmp_path: Path) -> None:
