@@ -185,7 +185,7 @@ class RoadmapPane(Pane):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
         self.query_one(Input).set_class(bool(self._filter), "-open")
-        self.rows.focus()
+        self.screen.set_focus(self.rows)  # at once: the next key is for the table
 
     def clear_filter(self) -> bool:
         """Close the filter; False when there was none."""

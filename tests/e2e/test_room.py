@@ -37,7 +37,9 @@ def test_the_view_is_there_again_after_coming_back(make_desk: MakeDesk) -> None:
     first.expect("filter by id")
     first.type("two")
     first.expect("filter two")
+    first.expect_gone(" Open")
     first.press("enter")
+    first.expect(" Open")  # the keys are the table's again, as the footer says
     first.until(lambda: "one" not in first.line(5), "only what fits the filter")
     first.press("3", "z")
     first.expect_gone("1 Roadmap")
