@@ -216,6 +216,11 @@ class RoomApp(App[Leaving]):
             memory.close(main)
         super().exit(result, return_code, message)
 
+    def on_resize(self) -> None:
+        """Draw all: of sizes that come and go again before we look, the last may be the one we had, and the terminal
+        has thrown away what did not fit in between."""
+        self.refresh()
+
     def on_unmount(self) -> None:
         if self.opened:
             self.attention.close()

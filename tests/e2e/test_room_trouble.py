@@ -9,6 +9,7 @@ import pytest
 if sys.platform == "win32":
     pytest.skip("there are no ptys", allow_module_level=True)
 
+import signal
 import time
 from pathlib import Path
 
@@ -84,6 +85,18 @@ def test_a_storm_of_sizes_leaves_the_room_alive(make_desk: MakeDesk) -> None:
     alive(terminal)
     terminal.press("q")
     assert terminal.wait() == 0, terminal.framed()
+
+
+def test_a_size_that_comes_back_before_the_room_looks_is_drawn_again(make_desk: MakeDesk) -> None:
+    desk = room_desk(make_desk, order("one", "write a.txt hello"))
+    terminal = room(desk)
+    terminal.expect("1/1 healthy")
+    terminal.signal(signal.SIGSTOP)
+    terminal.resize(20, 5)
+    terminal.resize(COLS, ROWS)
+    assert terminal.find("5 Log") is None
+    terminal.signal(signal.SIGCONT)
+    terminal.expect("5 Log")
 
 
 def test_what_an_agent_prints_is_text_and_nothing_else(make_desk: MakeDesk) -> None:
