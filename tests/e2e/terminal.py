@@ -213,6 +213,13 @@ class Terminal:
         """To the program alone."""
         self.process.send_signal(number)
 
+    def freeze(self) -> None:
+        """The program alone stands still, wherever it is."""
+        self._seen.suspend()
+
+    def thaw(self) -> None:
+        self._seen.resume()
+
     def cpu_s(self) -> float:
         """User and system seconds of the living program, without its children; for a difference of two."""
         times = self._seen.cpu_times()

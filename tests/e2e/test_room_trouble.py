@@ -9,7 +9,6 @@ import pytest
 if sys.platform == "win32":
     pytest.skip("there are no ptys", allow_module_level=True)
 
-import signal
 import time
 from pathlib import Path
 
@@ -91,11 +90,11 @@ def test_a_size_that_comes_back_before_the_room_looks_is_drawn_again(make_desk: 
     desk = room_desk(make_desk, order("one", "write a.txt hello"))
     terminal = room(desk)
     terminal.expect("1/1 healthy")
-    terminal.signal(signal.SIGSTOP)
+    terminal.freeze()
     terminal.resize(20, 5)
     terminal.resize(COLS, ROWS)
     assert terminal.find("5 Log") is None
-    terminal.signal(signal.SIGCONT)
+    terminal.thaw()
     terminal.expect("5 Log")
 
 
