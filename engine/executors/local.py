@@ -1,4 +1,5 @@
-"""The executor of this machine: every process under a shim (`engine.process.shim`), found again by its folder.
+"""The executor of this machine: every process under a shim (`engine.process.shim`), found again by its folder. Shims
+are used again for the next run (`engine.executors.shims`).
 
 A folder is one run. It holds `spec.json` (what was asked, without any value of the environment), `shim.json` (who runs
 it), `log`, and at the end `result.json`. Running a spec whose folder has a result returns that result; a folder whose
@@ -10,24 +11,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import marshal
 import os
-import subprocess
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Collection, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast, get_args, runtime_checkable
 
+from engine.executors.shims import Shim, shims_for
 from engine.ports import End, ProcessResult, ProcessSpec, Sandbox, SandboxPolicy
 from engine.process import tree
 
 ADOPTED_POLL_S = 0.1
 GRACE_S = 30.0
 """How long after its deadline a shim may take to end before it counts as broken."""
+TRIES = 3
+"""How many shims may die before they have heard of an order, as idle ones can when memory is short."""
 STOP_S = 10.0
 """How long a shim may take to kill its tree before the engine does it."""
+END_S = 2.0
+"""How long a shim that has nothing to do any more may take to end."""
 CLAIM_S = 2.0
 """How long a shim may take to write its `shim.json` after creating it."""
 
@@ -44,10 +47,13 @@ class OptionsByDescriptor(Protocol):
 
 
 @dataclass(frozen=True)
-class _Shim:
+class _Claim:
+    """Who has a folder. `marker` is its run's, `own` the shim's, which has had other runs before."""
+
     pid: int
     create_time: float
     marker: str
+    own: str
 
 
 class LocalExecutor:
@@ -57,8 +63,17 @@ class LocalExecutor:
         self._sandbox = sandbox
         self._epoch = epoch
         self._adopted: set[str] = set()
-        self._program = str(getattr(sys, "_base_executable", "") or sys.executable)
-        self._shim = str(Path(tree.__file__).with_name("shim.py"))
+        self._busy: dict[int, tuple[Path, Shim]] = {}
+        self._shims = shims_for(self, epoch)
+
+    def warm_up(self) -> None:
+        """Start a shim in the background, for whoever will need one soon. Returns at once."""
+        self._shims.prepare()
+
+    async def close(self) -> None:
+        """Let go of the shims that wait, and return when they have ended. Runs go on; later ones start shims again."""
+        for shim in self._shims.close():
+            await asyncio.to_thread(shim.gone.wait, STOP_S)
 
     async def run(self, spec: ProcessSpec) -> ProcessResult:
         """Run it and wait. If `spec.folder` already has a result, return it; if its process still lives, adopt it.
@@ -78,7 +93,8 @@ class LocalExecutor:
 
         What this executor has adopted is left alone, and so are the runs in the folders `keep`, which are yet to be.
         """
-        spared = self._adopted | {shim.marker for folder in keep if (shim := _read_shim(folder)) is not None}
+        kept = [shim for folder in keep if (shim := _read_shim(folder)) is not None]
+        spared = self._adopted | {shim.marker for shim in kept} | {shim.own for shim in kept}
 
         def spare(found: str) -> bool:
             return found.startswith(f"{self._epoch}/") or found in spared
@@ -91,47 +107,44 @@ class LocalExecutor:
         marker = f"{self._epoch}/{spec.run_id}"
         order = self._order(spec, marker)
         _write_spec(spec, marker)
-        with (spec.folder / "log").open("ab") as log:
-            process = await asyncio.create_subprocess_exec(
-                self._program,
-                "-I",
-                "-S",
-                "-X",
-                "utf8",
-                self._shim,
-                str(spec.folder),
-                stdin=PIPE,
-                stdout=DEVNULL,
-                stderr=log,  # the shim itself writes there only when it crashes
-                env=_shim_environment(marker),
-                **_apart(),
-            )
-        leash = process.stdin
-        assert leash is not None
+        for _ in range(TRIES):
+            shim = self._shims.take(spec.nice)
+            report = await self._carry_out(shim, spec, order)
+            if report is None and self._result(spec) is None and not (spec.folder / "shim.json").exists():
+                continue  # it died before it had heard of the order
+            if report is not None and "taken" in report:
+                return await self._adopt(spec)  # another shim has had this folder before ours
+            if (result := self._result(spec) if report is None else _result_of(spec, report)) is not None:
+                await self._sweep_up(marker)
+                return result
+            await asyncio.to_thread(_kill_exactly, marker)
+            note = f"the supervisor ended with {shim.process.returncode} and left no result"
+            return self._conclude(spec, "lost", note)
+        return self._conclude(spec, "lost", "no supervisor lived long enough to begin")
+
+    async def _carry_out(self, shim: Shim, spec: ProcessSpec, order: dict[str, Any]) -> dict[str, Any] | None:
+        """The shim's report, None when it died. Past the deadline, and when cancelled, the run has its result here."""
+        pid, report, stopped = shim.process.pid, None, False
+        self._busy[pid] = (spec.folder, shim)
         try:
-            with contextlib.suppress(OSError):  # a shim that is already dead has no result, which is seen below
-                payload = marshal.dumps(order)
-                leash.write(len(payload).to_bytes(8, "big") + payload)
-                await leash.drain()
             async with asyncio.timeout(spec.wall_s + GRACE_S):
-                await process.wait()
+                report = await shim.carry_out(order)
         except TimeoutError:
-            await _finish(self._stop(process, spec, marker))
-            return self._conclude(spec, "lost", "the supervisor did not keep its deadline")
+            stopped = True
+            await _finish(self._stop(shim, spec, order["marker"]))
+            self._conclude(spec, "lost", "the supervisor did not keep its deadline")
         except asyncio.CancelledError:
-            await _finish(self._stop(process, spec, marker))
+            stopped = True
+            await _finish(self._stop(shim, spec, order["marker"]))
             self._conclude(spec, "cancelled", "")
             raise
         finally:
-            leash.close()
-        if (result := self._result(spec)) is not None:
-            await self._sweep_up(marker)
-            return result
-        shim = await self._claimant(spec.folder)
-        if shim is not None and shim.pid != process.pid:
-            return await self._adopt(spec)  # another shim has had this folder before ours
-        await asyncio.to_thread(_kill_exactly, marker)
-        return self._conclude(spec, "lost", f"the supervisor ended with {process.returncode} and left no result")
+            del self._busy[pid]
+            if stopped or report is None or report.get("last") or report.get("end") == "cancelled":
+                shim.let_go()
+            else:
+                self._shims.give_back(shim)
+        return report
 
     def _order(self, spec: ProcessSpec, marker: str) -> dict[str, Any]:
         """What the shim is told, with plain values only. It goes through a pipe: the environment may hold secrets."""
@@ -146,6 +159,7 @@ class LocalExecutor:
         return {
             "run_id": spec.run_id,
             "marker": marker,
+            "folder": str(spec.folder.absolute()),
             "head": list(program),
             "options": list(options),
             "command": [str(part) for part in command],
@@ -158,21 +172,17 @@ class LocalExecutor:
             "log_cap": spec.log_cap,
         }
 
-    async def _stop(self, process: Process, spec: ProcessSpec, marker: str) -> None:
-        """End the run's whole tree: by the shim, or, should it not manage to, over its head."""
-        if process.returncode is None and process.stdin is not None:
-            with contextlib.suppress(OSError):
-                process.stdin.write(b"k")
-                await process.stdin.drain()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(STOP_S):
-                    await process.wait()
-        if process.returncode is None:
-            if (shim := _read_shim(spec.folder)) is not None:
-                await asyncio.to_thread(tree.kill_tree, shim.pid, shim.create_time)
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+    async def _stop(self, shim: Shim, spec: ProcessSpec, marker: str) -> None:
+        """End the run's whole tree and its shim: by the shim, or, should it not manage to, over its head."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_S):
+                await shim.cancel()
+        shim.let_go()
+        if not await asyncio.to_thread(shim.gone.wait, END_S):
+            if (claimed := _read_shim(spec.folder)) is not None:
+                await asyncio.to_thread(tree.kill_tree, claimed.pid, claimed.create_time)
+            shim.process.kill()
+            await asyncio.to_thread(shim.gone.wait, STOP_S)
         if self._result(spec) is None:
             await asyncio.to_thread(_kill_exactly, marker)
         else:
@@ -189,26 +199,36 @@ class LocalExecutor:
         shim = await self._claimant(spec.folder)
         if shim is None:
             return self._conclude(spec, "lost", "the supervisor died before it had begun")
-        self._adopted.add(shim.marker)
+        self._adopted.update((shim.marker, shim.own))
         try:
             async with asyncio.timeout(spec.wall_s + GRACE_S):
-                while _runs(shim):  # noqa: ASYNC110  (another process's end; no event of this loop tells of it)
+                # Beside an engine that lives, a shim goes on to its next order.
+                while not (spec.folder / "result.json").exists() and _runs(shim):  # noqa: ASYNC110
                     await asyncio.sleep(ADOPTED_POLL_S)
         except TimeoutError:
-            await _finish(asyncio.to_thread(_kill_shim, shim))
+            await _finish(self._stop_adopted(shim, spec))
         except asyncio.CancelledError:
-            await _finish(asyncio.to_thread(_kill_shim, shim))
+            await _finish(self._stop_adopted(shim, spec))
             self._conclude(spec, "cancelled", "")
             raise
         finally:
-            self._adopted.discard(shim.marker)
+            self._adopted -= {shim.marker, shim.own}
         if (result := self._result(spec)) is not None:
             await self._sweep_up(shim.marker)
             return result
         await asyncio.to_thread(_kill_exactly, shim.marker)
         return self._conclude(spec, "lost", "the supervisor is gone and left no result")
 
-    async def _claimant(self, folder: Path) -> _Shim | None:
+    async def _stop_adopted(self, shim: _Claim, spec: ProcessSpec) -> None:
+        folder, own = self._busy.get(shim.pid, (None, None))
+        if own is not None and folder == spec.folder:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STOP_S):
+                    await own.cancel()
+        if self._result(spec) is None:
+            await asyncio.to_thread(_kill_shim, shim)
+
+    async def _claimant(self, folder: Path) -> _Claim | None:
         """Who has the folder. A shim creates the file before it fills it, so an incomplete one is given a moment."""
         for _ in range(int(CLAIM_S / ADOPTED_POLL_S)):
             if (shim := _read_shim(folder)) is not None or not (folder / "shim.json").exists():
@@ -220,13 +240,9 @@ class LocalExecutor:
 
     def _result(self, spec: ProcessSpec) -> ProcessResult | None:
         try:
-            fields = json.loads((spec.folder / "result.json").read_bytes())
+            return _result_of(spec, json.loads((spec.folder / "result.json").read_bytes()))
         except (OSError, ValueError):
             return None
-        end = fields["end"] if fields["end"] in get_args(End) else "lost"
-        return ProcessResult(
-            spec.run_id, end, fields["exit_code"], fields["duration_s"], spec.folder / "log", fields["note"]
-        )
 
     def _conclude(self, spec: ProcessSpec, end: End, note: str) -> ProcessResult:
         """Write the result that no shim has written, unless one has; asking again gives the same answer."""
@@ -240,6 +256,13 @@ class LocalExecutor:
             os.fsync(file.fileno())
         new.replace(spec.folder / "result.json")
         return ProcessResult(spec.run_id, end, None, 0.0, spec.folder / "log", note)
+
+
+def _result_of(spec: ProcessSpec, fields: Mapping[str, Any]) -> ProcessResult:
+    end = fields["end"] if fields["end"] in get_args(End) else "lost"
+    return ProcessResult(
+        spec.run_id, end, fields["exit_code"], fields["duration_s"], spec.folder / "log", fields["note"]
+    )
 
 
 async def _finish(work: Coroutine[Any, Any, object]) -> None:
@@ -271,37 +294,26 @@ def _write_spec(spec: ProcessSpec, marker: str) -> None:
     (spec.folder / "spec.json").write_text(json.dumps(fields, indent=1), encoding="utf-8")
 
 
-def _read_shim(folder: Path) -> _Shim | None:
+def _read_shim(folder: Path) -> _Claim | None:
     try:
         fields = cast("dict[str, Any]", json.loads((folder / "shim.json").read_bytes()))
-        return _Shim(int(fields["pid"]), float(fields["create_time"]), str(fields["marker"]))
+        marker = str(fields["marker"])
+        return _Claim(int(fields["pid"]), float(fields["create_time"]), marker, str(fields.get("shim", marker)))
     except (OSError, ValueError, KeyError):
         return None
 
 
-def _runs(shim: _Shim) -> bool:
+def _runs(shim: _Claim) -> bool:
     """Whether that very shim lives. A corrected clock moves create times; then the marker tells."""
-    return tree.alive(shim.pid, shim.create_time) or tree.marked(shim.pid, shim.marker)
+    return tree.alive(shim.pid, shim.create_time) or tree.marked(shim.pid, shim.own)
 
 
-def _kill_shim(shim: _Shim) -> None:
+def _kill_shim(shim: _Claim) -> None:
     tree.kill_tree(shim.pid, shim.create_time)
-    _kill_exactly(shim.marker)
+    for marker in (shim.own, shim.marker):
+        _kill_exactly(marker)
 
 
 def _kill_exactly(marker: str) -> int:
     """Kill what carries this marker; a longer one that starts with it is another run."""
     return tree.kill_marked(marker, spare=lambda found: found != marker)
-
-
-def _shim_environment(marker: str) -> dict[str, str]:
-    """What the interpreter itself needs to start, and the marker."""
-    names = ("SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR", "TEMP")
-    return {name: os.environ[name] for name in names if name in os.environ} | {tree.MARKER: marker}
-
-
-def _apart() -> dict[str, Any]:
-    """Away from the engine's terminal: Ctrl-C there is the engine's to handle."""
-    if sys.platform == "win32":
-        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
-    return {"start_new_session": True}

@@ -40,15 +40,21 @@ class Checkout:
         self._git = Git(hub.path, index=index, work_tree=folder, durable=False)
         self._seen: dict[str, Signature] = {}
         self._seen_tree = ""
+        self._listed: tuple[str, dict[str, Entry]] = "", {}
         self._seen_at_ns = 0
 
     def make(self, tree: str) -> None:
-        """Make the folder hold exactly `tree`. Raises GitError, or SwarmError when something cannot be deleted."""
-        self._seen = {}
+        """Make the folder hold exactly `tree`. Raises GitError, or SwarmError when something cannot be deleted.
+
+        Where it holds that tree already, and every file is as this left it, no git is asked.
+        """
         entries = self._entries(tree)
         self._folder.mkdir(parents=True, exist_ok=True)
+        kept = self._sweep(entries, known=tree == self._seen_tree)
+        if kept == len(entries):
+            return
+        self._seen = {}
         self._index.with_name(f"{self._index.name}.lock").unlink(missing_ok=True)
-        self._sweep(entries)
         try:
             self._write(tree)
         except GitError:
@@ -78,19 +84,40 @@ class Checkout:
                 suspects.append(entry)
         return sorted(changed + self._differing(tree, entries, suspects))
 
+    def freshen(self, tree: str) -> None:
+        """Set the mtime of every regular file of the tree that is not as it was left here to now.
+
+        A process may have set it back, and a builder would take what it built of an older file for up to date.
+        """
+        now = time.time_ns()
+        for path, entry in self._entries(tree).items():
+            if entry.mode in (GITLINK, SYMLINK) or (tree == self._seen_tree and self._kept(path)):
+                continue
+            # Through no link, in its place or in that of a folder above it.
+            if not any(not _is_folder(self._at(parent)) for parent in _parents(path)) and _is_file(self._at(path)):
+                os.utime(self._at(path), ns=(now, now))
+                if path in self._seen and tree == self._seen_tree:
+                    self._seen[path] = _signature(self._at(path))
+
     def _write(self, tree: str) -> None:
         self._git.run("read-tree", "--reset", "-u", tree, timeout_s=_LONG_S)
 
     def _entries(self, tree: str) -> dict[str, Entry]:
+        if tree == self._listed[0]:
+            return self._listed[1]
         entries = {entry.path: entry for entry in self._hub.entries(tree)}
         for path in entries:
             if not is_plain_path(path):
                 raise GitError(["ls-tree", tree], 0, "the tree holds a path that no checkout may have")
+        self._listed = tree, entries
         return entries
 
-    def _sweep(self, entries: dict[str, Entry]) -> None:
-        """Delete what is not in the tree (ignored files too), and what has the wrong type; mend modes."""
-        folders = _folders(entries)
+    def _sweep(self, entries: dict[str, Entry], *, known: bool) -> int:
+        """Delete what is not in the tree (ignored files too), and what has the wrong type; mend modes.
+
+        known: the tree is the one that was made last. How many of its files nobody has touched since.
+        """
+        folders, kept = _folders(entries), 0
         unlock_folder(str(self._folder))
         open_ = [""]
         while open_:
@@ -100,7 +127,9 @@ class Checkout:
             for entry in found:
                 path = f"{prefix}/{entry.name}" if prefix else entry.name
                 wanted = entries.get(path)
-                if is_real_folder(entry):
+                if known and path in self._seen and self._is_untouched(path, _signature_of(entry)):
+                    kept += 1
+                elif is_real_folder(entry):
                     if path in folders:
                         unlock_folder(entry.path)
                         open_.append(path)
@@ -108,6 +137,7 @@ class Checkout:
                         raise SwarmError(f"{entry.path} is in use by another program and cannot be deleted")
                 elif wanted is None or wanted.mode == GITLINK or not _right_kind(entry.path, wanted.mode, mend=True):
                     remove_file(entry.path)
+        return kept
 
     def _repair(self, tree: str, entries: dict[str, Entry]) -> None:
         """Whatever still differs is written again, until git's answer and the bytes agree."""
@@ -177,10 +207,14 @@ class Checkout:
         return algorithm(b"blob %d\0" % len(content) + content).hexdigest() == entry.sha
 
     def _untouched(self, path: str) -> bool:
-        seen = self._seen.get(path)
-        if seen is None or not _CTIME_TELLS or seen[3] > self._seen_at_ns - _RACY_NS:
-            return False
-        return _signature(self._at(path)) == seen
+        return path in self._seen and self._is_untouched(path, _signature(self._at(path)))
+
+    def _is_untouched(self, path: str, now: Signature) -> bool:
+        seen = self._seen[path]
+        return _CTIME_TELLS and seen[3] <= self._seen_at_ns - _RACY_NS and now == seen
+
+    def _kept(self, path: str) -> bool:
+        return self._seen.get(path) == _signature(self._at(path))
 
     def _at(self, path: str) -> str:
         return os.path.join(self._folder, *path.split("/"))
@@ -224,6 +258,13 @@ def _is_folder(path: str) -> bool:
         return False
 
 
+def _is_file(path: str) -> bool:
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
 def _right_kind(path: str, mode: str, *, mend: bool = False) -> bool:
     """Whether a file of the tree's type and execute bit is there. mend: give it the right mode.
 
@@ -252,9 +293,19 @@ def _right_kind(path: str, mode: str, *, mend: bool = False) -> bool:
 
 def _signature(path: str) -> Signature:
     try:
-        found = os.lstat(path)
+        return _signed(os.lstat(path))
     except OSError:
         return (0, 0, 0, 0, 0)
+
+
+def _signature_of(entry: os.DirEntry[str]) -> Signature:
+    try:
+        return _signed(entry.stat(follow_symlinks=False))
+    except OSError:
+        return (0, 0, 0, 0, 0)
+
+
+def _signed(found: os.stat_result) -> Signature:
     return (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_mode)
 
 

@@ -68,6 +68,13 @@ class Slot:
         self.tree = tree
         _write_lease(self._record, self.key, tree)
 
+    def freshen(self) -> None:
+        """Give every file of the tree that was touched since the checkout the time of now: builders trust times, and
+        somebody may have set an old one. Blocking. Raises RuntimeError before `checkout`."""
+        if self.tree is None:
+            raise RuntimeError("nothing is checked out in this slot")
+        self._checkout.freshen(self.tree)
+
     def unchanged(self) -> list[str]:
         """The paths of the checked-out tree whose files differ from it now; empty when nothing does. Blocking.
 
@@ -86,6 +93,11 @@ class Slots:
         # A checkout remembers what it wrote, so that a look afterwards need not read every file.
         self._checkouts = [Checkout(hub, place / "tree", place / "index") for place in self._folders]
 
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._folders)
+
     @asynccontextmanager
     async def lease(self, key: str) -> AsyncGenerator[Slot]:
         """A slot for the time of the `async with`; waits until one is free.
@@ -102,8 +114,10 @@ class Slots:
         try:
             yield slot
         finally:
-            _write_lease(slot.path.parent / "lease.json", "", slot.tree)
-            os.close(descriptor)
+            try:
+                _write_lease(slot.path.parent / "lease.json", "", slot.tree)
+            finally:
+                os.close(descriptor)
 
     def _take(self, key: str) -> tuple[Slot, int] | None:
         ranked = sorted(range(len(self._folders)), key=lambda at: (_rank(_lease(self._folders[at])[0], key), at))

@@ -1,11 +1,12 @@
-"""The shim: one small supervisor per process, so that no process outlives its leash, its deadline or its run.
+"""The shim: a small supervisor, so that no process outlives its leash, its deadline or its run.
 
-    python -I -S shim.py FOLDER
+    python -I -S shim.py
 
-It reads its order from stdin (see `engine.executors.local`), starts the command in a session of its own with its output
-piped through the shim into `FOLDER/log`, and writes `FOLDER/result.json` by write, fsync and rename when nothing of the
-run is left. What follows on stdin is the leash: the byte `k` cancels; the end of the stream kills everything when the
-order says `leash`, and means nothing otherwise.
+It takes orders from stdin, one at a time (see `engine.executors.shims`). For each it starts the command in a session of
+its own with its output piped through the shim into `FOLDER/log`, writes `FOLDER/result.json` by write, fsync and rename
+when nothing of the run is left, and reports on stdout; then it can take the next. The byte `k` on stdin cancels; the
+end of the stream kills everything when the order says `leash` and otherwise lets it go on to its end or its deadline;
+either way the shim ends then, and it also ends when it has waited for long. On Windows it takes one order.
 
 Only the standard library, and of that only modules that import fast: `json`, `subprocess` and `signal` would more than
 double the start (12, 16 and 6 ms beside 12 ms for the bare interpreter). That is why the order is marshalled (the
@@ -27,4 +28,4 @@ if __name__ == "__main__":
     from engine.process.shim_run import main
 
     # No clean shutdown: threads that still block in a read must not hold up the end.
-    os._exit(main(sys.argv[1]))
+    os._exit(main())

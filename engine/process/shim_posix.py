@@ -9,6 +9,7 @@ double-forked daemon, becomes the shim's child, and a walk over /proc finds it.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import threading
@@ -23,6 +24,7 @@ PATIENCE_S = 5.0
 """How long a kill may take before the shim gives up and says what is left."""
 
 
+@functools.cache
 def become_reaper() -> bool:
     """Whether orphans of this process's descendants become its own children (Linux only)."""
     if sys.platform != "linux":
@@ -100,18 +102,16 @@ class PosixTree:
         if sys.platform == "win32":
             raise AssertionError("POSIX only")
         order = self._order
-        if order["nice"]:
-            os.nice(order["nice"])
         try:
             os.chdir(order["cwd"])
         except OSError as error:
             raise NotStarted(f"the folder {order['cwd']} cannot be entered: {error.strerror}") from error
         argv, env, kept = order["head"] + order["command"], order["env"], []
+        program = find_program(argv[0], env)
         if order["options"]:
             argv, env, kept = self._by_descriptor()
         else:
             self._reaper = become_reaper()
-        program = find_program(argv[0], env)
         output, output_w = os.pipe()
         null = os.open(os.devnull, os.O_RDONLY)
         actions = [
@@ -126,6 +126,7 @@ class PosixTree:
             except NotImplementedError:
                 self._child = os.posix_spawn(program, argv, env, file_actions=actions, setpgroup=0, setsigdef=[13, 25])
         except OSError as error:
+            os.close(output)
             raise NotStarted(f"the program {argv[0]!r} cannot be run: {error.strerror}") from error
         finally:
             for descriptor in (null, output_w, *kept):
@@ -183,9 +184,9 @@ class PosixTree:
         """Kill every process of the run; "" or one sentence about what could not be killed."""
         if sys.platform == "win32":
             raise AssertionError("POSIX only")
-        give_up = time.monotonic() + PATIENCE_S
-        if self._reaped.is_set() and not self._has_children():
+        if self._reaped.is_set() and self._is_over():
             return ""
+        give_up = time.monotonic() + PATIENCE_S
         left: list[int] = []
         while time.monotonic() < give_up:
             if not self._reaped.is_set():
@@ -205,6 +206,21 @@ class PosixTree:
                     return ""
             time.sleep(0.002)
         return f"{len(left)} processes could not be killed"
+
+    def close(self) -> None:
+        if self._report >= 0:
+            os.close(self._report)
+            self._report = -1
+
+    def _is_over(self) -> bool:
+        """Whether nothing is left. Of a sandbox with its own pid namespace the rest is dying already: that is awaited
+        for a moment, because a walk over all processes takes longer."""
+        looks = 20 if self._order["options"] else 1
+        for _ in range(looks - 1):
+            if not self._has_children():
+                return True
+            time.sleep(0.0001)
+        return not self._has_children()
 
     def _has_children(self) -> bool:
         """Whether any descendant is left; with a reaper no child means none. Buries zombies on the way."""

@@ -1,4 +1,9 @@
-"""One run under the shim: read the order, start the command, copy its output, wait for the end, leave nothing."""
+"""Runs under the shim, one after the other: take an order, start the command, copy its output, leave nothing, report.
+
+What the engine says and what becomes of the command arrive in one inbox, so that neither can be missed between two
+orders. Nothing of an order stays in the shim but its working folder, which is left, and its niceness, which cannot be
+taken back: who orders takes care of that.
+"""
 
 # pathlib is too slow to import here.
 # ruff: noqa: PTH118, PTH123
@@ -18,6 +23,8 @@ from engine.process.shim_records import NotStarted, create_time, json_object, wr
 CHUNK = 65_536
 CUT = b"\n[output cut here: the limit of %d bytes is reached]\n"
 PATIENCE_S = 5.0
+IDLE_S = 30.0
+"""How long a shim waits for its next order. One that comes at that very moment is given to another shim."""
 
 
 class Tree(Protocol):
@@ -37,6 +44,10 @@ class Tree(Protocol):
 
     def kill(self) -> str:
         """Kill every process of the run; "" or one sentence about what is left."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what was opened for the run."""
         ...
 
 
@@ -82,39 +93,65 @@ class Log:
             self.kept += len(keep)
             self.dropped += len(data) - len(keep)
 
+    def close(self) -> None:
+        os.close(self._file)
 
-def read_order() -> dict[str, Any] | None:
-    """The order from stdin (8 bytes of length, then marshal), or None if the engine died before it was complete."""
 
-    def exactly(size: int) -> bytes:
-        data = b""
-        while len(data) < size:
-            chunk = os.read(0, size - len(data))
-            if not chunk:
-                raise EOFError
-            data += chunk
-        return data
+class Engine:
+    """The other end of stdin and stdout. `inbox` takes (what, of which order): `order`, `cancelled`, `gone`, `exited`.
 
-    try:
-        return marshal.loads(exactly(int.from_bytes(exactly(8), "big")))
-    except (EOFError, OSError):
+    stdin: `o`, 8 bytes of length and the marshalled order, or `k`, which cancels; stdout: 8 bytes of length and the
+    marshalled fields of the result for each order.
+    """
+
+    def __init__(self) -> None:
+        self.inbox: SimpleQueue[tuple[str, Any]] = SimpleQueue()
+        self.gone = False
+
+    def listen(self) -> None:
+        """Until the engine closes its end or dies; an order that it did not finish is none."""
+        try:
+            while word := os.read(0, 1):
+                if word == b"k":
+                    self.inbox.put(("cancelled", None))
+                else:
+                    self.inbox.put(("order", marshal.loads(exactly(int.from_bytes(exactly(8), "big")))))
+        except (EOFError, OSError):
+            pass
+        self.inbox.put(("gone", None))
+
+    def next_order(self) -> dict[str, Any] | None:
+        """None: there will be none any more, or there was none for long. A cancellation that came too late is
+        forgotten."""
+        while not self.gone:
+            try:
+                word, said = self.inbox.get(timeout=IDLE_S)
+            except Empty:
+                return None
+            if word == "order":
+                return said
+            self.gone = word == "gone"
         return None
 
-
-def hold_leash(leash: bool, events: SimpleQueue[str]) -> None:
-    """Tell the main thread when the engine cancels or, on a leash, is gone."""
-    while True:
+    def tell(self, fields: dict[str, object]) -> None:
+        data = marshal.dumps(fields)
         try:
-            data = os.read(0, 16)
+            write_all(1, len(data).to_bytes(8, "big") + data)
         except OSError:
-            data = b""
-        if b"k" in data or (leash and not data):
-            events.put("cancelled")
-        if not data:
-            return
+            self.gone = True
 
 
-def wait_for_end(order: dict[str, Any], log: Log, events: SimpleQueue[str], started: float) -> str:
+def exactly(size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        chunk = os.read(0, size - len(data))
+        if not chunk:
+            raise EOFError
+        data += chunk
+    return data
+
+
+def wait_for_end(order: dict[str, Any], log: Log, engine: Engine, tree: Tree, started: float) -> str:
     """How it ended: the first of the command's exit, a cancellation, and the two deadlines."""
     wall = started + order["wall_s"]
     while True:
@@ -125,37 +162,45 @@ def wait_for_end(order: dict[str, Any], log: Log, events: SimpleQueue[str], star
         if left <= 0:
             return end
         try:
-            return events.get(timeout=min(left, 3600.0))
+            word, said = engine.inbox.get(timeout=min(left, 3600.0))
         except Empty:
             continue
+        if word == "exited" and said is tree:
+            return "exited"
+        engine.gone |= word == "gone"
+        if word == "cancelled" or (word == "gone" and order["leash"]):
+            return "cancelled"
 
 
-def supervise(folder: str, order: dict[str, Any]) -> dict[str, object]:
-    """Run the command to its end; the fields of result.json."""
+def supervise(order: dict[str, Any], engine: Engine) -> tuple[dict[str, object], bool]:
+    """Run the command to its end: the fields of result.json, and whether nothing of it is left in this process."""
+    folder = order["folder"]
     log = Log(os.path.join(folder, "log"), order["log_cap"])
     tree = tree_for(order)
     result: dict[str, object] = {"run_id": order["run_id"], "end": "not_started", "exit_code": None, "duration_s": 0.0}
     started = time.monotonic()
-    events: SimpleQueue[str] = SimpleQueue()
     try:
         source = tree.start()
     except NotStarted as error:
-        return result | {"log_bytes": 0, "dropped_bytes": 0, "note": str(error)}
+        log.close()
+        tree.close()
+        return result | {"log_bytes": 0, "dropped_bytes": 0, "note": str(error)}, True
     copier = threading.Thread(target=log.copy, args=(source,), daemon=True)
     copier.start()
 
     def wait() -> None:
         tree.wait()
-        events.put("exited")
+        engine.inbox.put(("exited", tree))
 
-    threading.Thread(target=wait, daemon=True).start()
-    threading.Thread(target=hold_leash, args=(order["leash"], events), daemon=True).start()
-    end = wait_for_end(order, log, events, started)
+    waiter = threading.Thread(target=wait, daemon=True)
+    waiter.start()
+    end = wait_for_end(order, log, engine, tree, started)
     result["duration_s"] = round(time.monotonic() - started, 4)
     notes = [tree.kill()]
     copier.join(PATIENCE_S)
     if copier.is_alive():
         notes.append("a process that could not be killed still holds the output")
+    clean = not any(notes)
     result["end"] = end
     if end == "exited":
         result["exit_code"] = tree.exit_code()
@@ -165,7 +210,13 @@ def supervise(folder: str, order: dict[str, Any]) -> dict[str, object]:
     if log.dropped:
         notes.append(log.trouble or f"{log.dropped} bytes of output were dropped")
     note = "; ".join(part for part in notes if part)
-    return result | {"log_bytes": log.kept, "dropped_bytes": log.dropped, "note": note}
+    result |= {"log_bytes": log.kept, "dropped_bytes": log.dropped, "note": note}
+    if clean:
+        waiter.join(PATIENCE_S)
+        os.close(source)
+        log.close()
+        tree.close()
+    return result, clean and not waiter.is_alive()
 
 
 def first_line(path: str) -> str:
@@ -173,17 +224,49 @@ def first_line(path: str) -> str:
         return log.readline(300).decode("utf-8", "replace").strip()
 
 
-def main(folder: str) -> int:
-    """Exit codes: 0 result written; 3 nothing was ordered; 4 another shim has this folder."""
+def claim(order: dict[str, Any], created: float) -> bool:
+    """Whether the run in this folder is ours: `shim.json` is created once."""
     try:
-        claim = os.open(os.path.join(folder, "shim.json"), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        file = os.open(os.path.join(order["folder"], "shim.json"), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        return 4
-    marker = os.environ.get("SWARM_RUN", "")
-    write_all(claim, json_object({"pid": os.getpid(), "create_time": create_time(), "marker": marker}))
-    os.close(claim)
-    order = read_order()
-    if order is None:
-        return 3
-    write_durably(os.path.join(folder, "result.json"), json_object(supervise(folder, order)))
+        return False
+    own = os.environ.get("SWARM_RUN", "")
+    fields: dict[str, object] = {"pid": os.getpid(), "create_time": created, "marker": order["marker"], "shim": own}
+    write_all(file, json_object(fields))
+    os.close(file)
+    return True
+
+
+def obey(order: dict[str, Any], engine: Engine, created: float) -> bool:
+    """Carry it out and report; whether another order may follow. A folder that another shim has is reported as taken.
+
+    A fault of ours ends the shim without a result; what went wrong is in the log.
+    """
+    if not claim(order, created):
+        engine.tell({"taken": True})
+        return True
+    try:
+        result, clean = supervise(order, engine)
+        write_durably(os.path.join(order["folder"], "result.json"), json_object(result))
+    except BaseException:
+        import traceback
+
+        with open(os.path.join(order["folder"], "log"), "a", encoding="utf-8") as log:
+            traceback.print_exc(file=log)
+        raise
+    engine.tell({**result, "last": not clean or sys.platform == "win32"})
+    return clean and sys.platform != "win32"
+
+
+def main() -> int:
+    """Exit codes: 0 the engine had no more orders; 3 what an order left behind cannot be got rid of."""
+    created, nice, engine = create_time(), 0, Engine()
+    threading.Thread(target=engine.listen, daemon=True).start()
+    while (order := engine.next_order()) is not None:
+        if sys.platform != "win32" and order["nice"] > nice:
+            os.nice(order["nice"] - nice)
+            nice = order["nice"]
+        if not obey(order, engine, created):
+            return 3
+        os.chdir(os.sep)  # or the folder could not be removed everywhere
     return 0

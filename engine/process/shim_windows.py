@@ -74,6 +74,9 @@ class WindowsTree:
             time.sleep(0.01)
         return f"{others} processes could not be killed"
 
+    def close(self) -> None:
+        """The job stays: the shim is in it until it ends, and so takes one order only."""
+
     def _enter_job(self) -> None:
         """Put the shim, and so all it starts, into a job that is killed when its last handle closes."""
         if sys.platform != "win32":

@@ -5,12 +5,18 @@ The root is an empty tmpfs. Into it go the system's programs and libraries, an a
 Flags as bwrap(1) documents them.
 """
 
+# ruff: noqa: PTH110, PTH208
+
 from __future__ import annotations
 
+import fnmatch
+import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from engine.ports import SandboxPolicy
+from engine.sandbox.overlays import OverlayMounts, mounted_before, own_ids
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store")
 ETC = (
@@ -63,18 +69,26 @@ class BubblewrapSandbox:
     """Implements `engine.ports.Sandbox`.
 
     program: absolute path of bwrap. guarantees: as probed. home: the folder that is hidden. optional: flags that this
-    bwrap was seen to support (`--disable-userns`).
+    bwrap was seen to support (`--disable-userns`). mounts: who mounts overlays, "" if nobody can.
     """
 
     name = "bubblewrap"
 
     def __init__(
-        self, program: Path, guarantees: Mapping[str, bool], *, home: Path, optional: tuple[str, ...] = ()
+        self,
+        program: Path,
+        guarantees: Mapping[str, bool],
+        *,
+        home: Path,
+        optional: tuple[str, ...] = (),
+        mounts: OverlayMounts = "",
     ) -> None:
         self.guarantees: Mapping[str, bool] = dict(guarantees)
         self._program = str(program)
         self._home = home
         self._optional = optional
+        self._mounts: OverlayMounts = mounts
+        self.overlays = bool(mounts)
 
     def wrap(self, argv: tuple[str, ...], cwd: Path, env: Mapping[str, str], policy: SandboxPolicy) -> tuple[str, ...]:
         """The whole argv. It shows the values of `env` to everybody on the machine: prefer `parts` for secrets."""
@@ -84,7 +98,16 @@ class BubblewrapSandbox:
     def parts(
         self, argv: tuple[str, ...], cwd: Path, env: Mapping[str, str], policy: SandboxPolicy
     ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """(program, options): the options can be given by `--args FD` instead."""
+        """(program, options): the options can be given by `--args FD` instead.
+
+        Raises ValueError for overlays where they do not work, or whose names the mount cannot be given.
+        """
+        program, inner = (self._program,), policy
+        if policy.overlays and self._mounts != "bwrap":
+            if not self._mounts:
+                raise ValueError("this sandbox has no overlays")
+            program = (*mounted_before(policy.overlays), self._program)
+            inner = replace(policy, writable=(*policy.writable, *(each.at for each in policy.overlays)), overlays=())
         options = [
             *("--unshare-user", "--unshare-all", *self._optional),
             *(["--share-net"] if policy.network else []),
@@ -92,12 +115,14 @@ class BubblewrapSandbox:
         ]
         options += _system()
         options += _etc()
+        if inner is not policy:
+            options += own_ids()
         options += self._private()
-        options += _policy(policy)
+        options += _policy(inner)
         options += ["--remount-ro", "/", "--chdir", str(cwd), "--clearenv"]
         for name, value in env.items():
             options += ["--setenv", name, value]
-        return (self._program,), tuple(options)
+        return program, tuple(options)
 
     def _private(self) -> Iterator[str]:
         """Fresh, empty and private folders. They come before the policy's paths, some of which lie below them."""
@@ -121,23 +146,36 @@ def _system() -> Iterator[str]:
 
 
 def _etc() -> Iterator[str]:
-    etc = Path("/etc")
-    entries = [etc / name for name in ETC] + [path for pattern in ETC_PATTERNS for path in sorted(etc.glob(pattern))]
-    for entry in entries:
-        if entry.exists():
-            # A link into /run (resolv.conf on many systems) would dangle inside, so its target is what gets bound.
-            yield from ("--ro-bind", str(entry.resolve()), str(entry))
+    # Plain strings: this is done anew for every process, and Path would triple the time.
+    listed = sorted(os.listdir("/etc"))
+    names = [*ETC, *(name for pattern in ETC_PATTERNS for name in fnmatch.filter(listed, pattern))]
+    for name in names:
+        # A link into /run (resolv.conf on many systems) would dangle inside, so its target is what gets bound.
+        if name.partition("/")[0] in listed and os.path.exists(target := os.path.realpath(f"/etc/{name}")):
+            yield from ("--ro-bind", target, f"/etc/{name}")
 
 
 def _policy(policy: SandboxPolicy) -> Iterator[str]:
     """Binds, outermost first. Writable wins over readable. Missing readable paths and the system are skipped."""
-    flags: dict[Path, str] = {}
+    overlays = {each.at: each for each in policy.overlays}
+    flags: dict[Path, str] = dict.fromkeys(overlays, "--overlay")
     for path in policy.readable:
-        if path.exists() and not any(path.resolve().is_relative_to(system) for system in SYSTEM):
+        if (
+            path not in overlays
+            and path.exists()
+            and not any(path.resolve().is_relative_to(system) for system in SYSTEM)
+        ):
             flags[path] = flags[path.resolve()] = "--ro-bind"
     for path in policy.writable:
+        if path in overlays:
+            continue
         flags[path] = flags[path.resolve()] = "--bind"
     for path in sorted(flags, key=_depth):
+        if (overlay := overlays.get(path)) is not None:
+            paths = (overlay.lower, overlay.upper, overlay.work)
+            lower, upper, work = (str(each.resolve()) for each in paths)
+            yield from ("--overlay-src", lower, "--overlay", upper, work, str(path))
+            continue
         # A device or a mount option of the source does not come along; the target keeps its own path inside.
         yield from (flags[path], str(path.resolve()), str(path))
 

@@ -9,9 +9,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from engine.errors import UserError
 from engine.models.settings import SandboxSettings
@@ -19,7 +19,8 @@ from engine.ports import GUARANTEES, Sandbox
 from engine.process.environment import absolute_entries
 from engine.sandbox.bubblewrap import BubblewrapSandbox
 from engine.sandbox.none import NoSandbox
-from engine.sandbox.probe import Probe, probe_bubblewrap
+from engine.sandbox.overlays import OverlayMounts
+from engine.sandbox.probe import Probe, probe_bubblewrap, probe_overlays
 
 CACHE = "sandbox.json"
 
@@ -74,12 +75,15 @@ def _available(state: Path, home: Path, path: str) -> tuple[Sandbox, str]:
     probe = _remembered(state / CACHE, key)
     if probe is None:
         probe = probe_bubblewrap(program)
+        if not probe.problem:
+            probe = replace(probe, mounts=probe_overlays(program, probe.optional, state))
         # A failure is not remembered: it is quick to see again, and the person may just have mended it.
         if not probe.problem:
             _remember(state / CACHE, key, probe)
     if probe.problem:
         return _none(probe.problem)
-    return BubblewrapSandbox(program, probe.guarantees, home=home, optional=probe.optional), ""
+    optional, mounts = probe.optional, probe.mounts
+    return BubblewrapSandbox(program, probe.guarantees, home=home, optional=optional, mounts=mounts), ""
 
 
 def _none(reason: str) -> tuple[Sandbox, str]:
@@ -111,7 +115,9 @@ def _remembered(cache: Path, key: list[str]) -> Probe | None:
         if fields["key"] != key:
             return None
         guarantees = cast("Mapping[str, bool]", fields["guarantees"])
-        return Probe({name: guarantees[name] is True for name in GUARANTEES}, tuple(fields["optional"]))
+        mounts: OverlayMounts = fields["mounts"] if fields["mounts"] in get_args(OverlayMounts) else ""
+        held = {name: guarantees[name] is True for name in GUARANTEES}
+        return Probe(held, tuple(fields["optional"]), mounts=mounts)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

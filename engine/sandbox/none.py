@@ -12,6 +12,7 @@ class NoSandbox:
     """Implements `engine.ports.Sandbox`. `reason`: one sentence why there is none, for people."""
 
     name = "none"
+    overlays = False
 
     def __init__(self, reason: str = "") -> None:
         self.reason = reason

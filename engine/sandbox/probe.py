@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from engine.ports import GUARANTEES, SandboxPolicy
+from engine.ports import GUARANTEES, Overlay, SandboxPolicy
 from engine.sandbox import escapes
 from engine.sandbox.bubblewrap import BubblewrapSandbox
+from engine.sandbox.overlays import OverlayMounts
 
 TIMEOUT_S = 20.0
 NOTHING: Mapping[str, bool] = dict.fromkeys(GUARANTEES, False)
@@ -32,11 +33,13 @@ Wrap = Callable[[tuple[str, ...], Path, SandboxPolicy], tuple[tuple[str, ...], M
 
 @dataclass(frozen=True)
 class Probe:
-    """`problem` is one sentence when the sandbox does not work at all; then every guarantee is False."""
+    """`problem` is one sentence when the sandbox does not work at all; then every guarantee is False. `mounts`: who
+    mounts overlays here."""
 
     guarantees: Mapping[str, bool]
     optional: tuple[str, ...] = ()
     problem: str = ""
+    mounts: OverlayMounts = ""
 
 
 SOCKET_FOLDER_BYTES = 60
@@ -72,6 +75,41 @@ def probe_bubblewrap(program: Path) -> Probe:
             guarantees = {name: free.get(name, False) and not held.get(name, True) for name in GUARANTEES}
             return Probe(guarantees, optional)
     return Probe(NOTHING, problem=f"bubblewrap does not work here ({problem})")
+
+
+def probe_overlays(program: Path, optional: tuple[str, ...], state: Path) -> OverlayMounts:
+    """Who mounts overlays on the disk of the folder `state`: the first whose command sees the lower files and changes
+    them, while they stay as they are. Takes about 20 ms; blocks."""
+    state.mkdir(parents=True, exist_ok=True)
+    backends: tuple[OverlayMounts, ...] = ("bwrap", "unshare")
+    for mounts in backends:
+        with tempfile.TemporaryDirectory(prefix="probe-overlay-", dir=state) as name:
+            folder = Path(name).resolve()
+            lower, upper, work = folder / "lower", folder / "upper", folder / "work"
+            for made in (lower, upper, work):
+                made.mkdir()
+            for file in ("changed", "removed"):
+                (lower / file).write_text("lower", encoding="utf-8")
+            policy = SandboxPolicy(overlays=(Overlay(lower, upper, work, lower),))
+            sandbox = BubblewrapSandbox(program, NOTHING, home=folder / "home", optional=optional, mounts=mounts)
+            line = "cat changed removed && echo upper > changed && rm removed && mkdir made && mv made moved"
+            try:
+                argv = sandbox.wrap(("/bin/sh", "-c", line), lower, {"PATH": "/usr/bin:/bin"}, policy)
+                done = subprocess.run(
+                    argv, cwd=folder, env={}, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT_S
+                )
+            except (OSError, ValueError, subprocess.TimeoutExpired):
+                continue
+            finally:
+                for at in (work / "work", work):
+                    if at.is_dir():
+                        at.chmod(0o700)  # overlayfs leaves it locked
+            lower_now = {each.name: _text(each) for each in lower.iterdir()}
+            taken = (upper / "changed").is_file() and (upper / "moved").is_dir()
+            stayed = lower_now == {"changed": "lower", "removed": "lower"}
+            if done.returncode == 0 and done.stdout == b"lowerlower" and taken and stayed:
+                return mounts
+    return ""
 
 
 def _short_folder() -> str | None:

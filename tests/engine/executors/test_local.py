@@ -174,6 +174,7 @@ async def test_cancelling_at_any_moment_of_the_start_leaves_nothing(bench: Bench
         with pytest.raises(asyncio.CancelledError):
             await running
     assert await bench.executor.sweep("no-such-prefix") == 0
+    await bench.executor.close()
     until(lambda: not _ours(bench), "every process of this epoch is gone")
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -20,25 +22,44 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kill -9")
 
 ENGINE = """
 import asyncio, sys
+from dataclasses import replace
 from pathlib import Path
 from engine.executors.local import LocalExecutor
 from engine.ports import ProcessSpec
 from engine.sandbox.none import NoSandbox
 
-epoch, run_id, cwd, folder, leash, code = sys.argv[1:]
+epoch, run_id, cwd, folder, leash, warm, code = sys.argv[1:]
 spec = ProcessSpec(run_id, (sys.executable, "-I", "-S", "-c", code), Path(cwd), {"PATH": "/usr/bin:/bin"}, Path(folder),
                    wall_s=60.0, leash=leash == "leash")
-asyncio.run(LocalExecutor(NoSandbox(), epoch).run(spec))
+
+async def main():
+    executor = LocalExecutor(NoSandbox(), epoch)
+    if warm:
+        first = replace(spec, run_id=run_id + "-first", argv=("true",), folder=Path(folder + "-first"))
+        assert (await executor.run(first)).exit_code == 0
+    await executor.run(spec)
+
+asyncio.run(main())
 """
 
 
 class FirstEngine:
-    """A small engine in a process of its own, to be killed."""
+    """A small engine in a process of its own, to be killed. warm: the run is its shim's second."""
 
-    def __init__(self, bench: Bench, spec: ProcessSpec) -> None:
+    def __init__(self, bench: Bench, spec: ProcessSpec, *, warm: bool = False) -> None:
         self.epoch = f"{bench.epoch}-first"
         leash = "leash" if spec.leash else "free"
-        argv = [sys.executable, "-c", ENGINE, self.epoch, spec.run_id, str(spec.cwd), str(spec.folder), leash]
+        argv = [
+            sys.executable,
+            "-c",
+            ENGINE,
+            self.epoch,
+            spec.run_id,
+            str(spec.cwd),
+            str(spec.folder),
+            leash,
+            "warm" * warm,
+        ]
         self._process = subprocess.Popen([*argv, spec.argv[-1]], cwd=Path(tree.__file__).parents[2])
 
     def kill(self) -> None:
@@ -113,6 +134,7 @@ async def test_a_sweep_kills_what_earlier_engines_left_and_spares_what_is_kept(b
     shims = [bench.shim(spec) for spec in (left, kept)]
     own = asyncio.create_task(bench.executor.run(mine := bench.spec(code)))
     await _up(mine)
+    await asyncio.to_thread(until, lambda: not _waiting(bench), "the shims without a run ended with their engines")
     assert await bench.executor.sweep(f"{bench.epoch}-first", keep=[kept.folder]) == 2
     assert [dead(shim) for shim in shims] == [True, False]
     assert await bench.executor.sweep(bench.epoch) == 2
@@ -132,6 +154,48 @@ async def test_a_recycled_pid_is_not_taken_for_the_shim(bench: Bench, stranger: 
     )
     assert (await LocalExecutor(NoSandbox(), "other").run(spec)).end == "lost"
     assert not dead(stranger)
+
+
+@pytest.mark.parametrize("leash", [True, False])
+async def test_a_killed_engine_whose_shim_is_in_its_second_run(bench: Bench, leash: bool) -> None:
+    go = bench.folder / "go"
+    wait = f"import os, sys, time\nprint('up', flush=True)\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)\n"
+    spec = bench.spec(wait + "sys.exit(7)", leash=leash)
+    engine = FirstEngine(bench, spec, warm=True)
+    await _up(spec)
+    first = spec.folder.with_name(f"{spec.folder.name}-first")
+    shim = bench.shim(spec)
+    assert json.loads((first / "shim.json").read_bytes())["pid"] == shim.pid
+    engine.kill()
+    if leash:
+        await asyncio.to_thread(until, lambda: dead(shim), "the leashed run ended with its engine")
+        assert (await bench.executor.run(spec)).end == "cancelled"
+    else:
+        adopted = asyncio.create_task(bench.executor.run(spec))
+        await asyncio.sleep(0)
+        assert await bench.executor.sweep(bench.epoch) == 0
+        go.touch()
+        assert (await adopted).exit_code == 7
+        await asyncio.to_thread(until, lambda: dead(shim), "a shim without an engine ends after its run")
+    assert (await bench.executor.run(replace(spec, run_id=f"{spec.run_id}-first", folder=first))).exit_code == 0
+
+
+async def test_a_sweep_finds_a_shim_that_waits(bench: Bench) -> None:
+    earlier = LocalExecutor(NoSandbox(), f"{bench.epoch}-earlier")
+    spec = bench.spec("pass")
+    await earlier.run(spec)
+    shim = bench.shim(spec)
+    assert not dead(shim)
+    assert await bench.executor.sweep(f"{bench.epoch}-earlier") >= 1
+    assert dead(shim)
+    again = bench.spec("print('again')")
+    assert (await earlier.run(again)).log.read_bytes() == b"again\n", "an executor goes on without it"
+
+
+def _waiting(bench: Bench) -> list[psutil.Process]:
+    """Shims of first engines that have no run."""
+    found = tree.find_marked(f"{bench.epoch}-first/shim-")
+    return [shim for shim in found if not dead(shim) and not shim.children()]
 
 
 async def _up(spec: ProcessSpec) -> None:

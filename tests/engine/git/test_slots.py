@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -299,3 +300,101 @@ async def test_b01_nothing_planted_in_a_slot_runs(slots: Slots, hub: Hub, tmp_pa
         assert slot.unchanged() == []
         slot.checkout(hub.main().tree)
         assert not proof.exists()
+
+
+async def test_a_slot_that_holds_the_tree_asks_no_git(
+    slots: Slots, hub: Hub, land: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = hub.main().tree
+    async with slots.lease("a") as slot:
+        slot.checkout(tree)
+        await _pass_a_tick(slot.path)
+        slot.checkout(tree)
+        with monkeypatch.context() as patched:
+            patched.setattr("engine.git.door.Git.run", _no_git)
+            (slot.path / "litter").mkdir()
+            (slot.path / "litter" / "x").touch()
+            slot.checkout(tree)
+            assert not (slot.path / "litter").exists()
+            (slot.path / "a.txt").write_bytes(b"b\n")
+            with pytest.raises(AssertionError, match="git was asked"):
+                slot.checkout(tree)
+        slot.checkout(tree)
+        assert (slot.path / "a.txt").read_bytes() == b"a\n"
+
+
+@posix
+@pytest.mark.parametrize("how", ["content", "time", "mode", "link", "gone"])
+async def test_a_file_that_was_touched_is_written_again_with_a_new_time(slots: Slots, hub: Hub, how: str) -> None:
+    tree = hub.main().tree
+    async with slots.lease("a") as slot:
+        slot.checkout(tree)
+        await _pass_a_tick(slot.path)
+        slot.checkout(tree)
+        file = slot.path / "a.txt"
+        kept = (slot.path / ".gitignore").stat().st_mtime_ns
+        before = file.stat()
+        if how == "content":
+            file.write_bytes(b"b\n")
+            os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+        elif how == "time":
+            os.utime(file, (0, 0))
+        elif how == "mode":
+            file.chmod(0o755)
+        else:
+            file.unlink()
+            if how == "link":
+                os.link(slot.path / ".gitignore", file)
+        slot.checkout(tree)
+        now = file.stat()
+        assert (file.read_bytes(), now.st_nlink, now.st_mode & 0o111) == (b"a\n", 1, 0)
+        assert now.st_mtime_ns >= before.st_mtime_ns
+        assert slot.unchanged() == []
+        if how != "link":
+            assert (slot.path / ".gitignore").stat().st_mtime_ns == kept
+
+
+@posix
+async def test_freshening_gives_touched_files_the_time_of_now_and_leaves_all_others(slots: Slots, hub: Hub) -> None:
+    tree = hub.main().tree
+    async with slots.lease("a") as slot:
+        with pytest.raises(RuntimeError):
+            slot.freshen()
+        slot.checkout(tree)
+        file, other = slot.path / "a.txt", slot.path / "src" / "b.txt"
+        written, kept = file.stat().st_mtime_ns, other.stat().st_mtime_ns
+        os.utime(file, (0, 0))
+        slot.freshen()
+        fresh = file.stat().st_mtime_ns
+        assert fresh >= written
+        assert other.stat().st_mtime_ns == kept
+        slot.freshen()
+        assert file.stat().st_mtime_ns == fresh
+        assert slot.unchanged() == []
+        file.unlink()
+        file.symlink_to(other)
+        slot.freshen()
+        assert other.stat().st_mtime_ns == kept
+        assert slot.unchanged() == ["a.txt"]
+
+
+async def test_a_slot_that_cannot_be_noted_as_given_back_is_given_back(hub: Hub, state: Path) -> None:
+    slots = Slots(hub, state / "slots", 1)
+    in_the_way = state / "slots" / "gate-1" / "lease.json.new"
+    with pytest.raises(OSError, match=r"lease\.json\.new"):
+        async with slots.lease("a"):
+            in_the_way.mkdir()
+    in_the_way.rmdir()
+    async with asyncio.timeout(10), slots.lease("b") as slot:
+        assert slot.number == 1
+
+
+def _no_git(*_: object, **__: object) -> None:
+    raise AssertionError("git was asked")
+
+
+async def _pass_a_tick(folder: Path) -> None:
+    """Until what was written is old enough for its times to tell."""
+    newest = max(path.lstat().st_ctime_ns for path in folder.rglob("*"))
+    while time.time_ns() < newest + 150_000_000:  # noqa: ASYNC110  (only the clock can tell)
+        await asyncio.sleep(0.01)
