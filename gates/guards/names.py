@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from engine.models.report import GuardResult
-from gates.guards.guard import GITLINK, SYMLINK, Judged, Row, shown
+from gates.guards.guard import GITLINK, SYMLINK, Judged, Row, fold, shown
 
 _PLAIN = frozenset({"100644", "100755"})
 _WINDOWS_DEVICES = re.compile(r"^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3])$")
@@ -70,17 +70,15 @@ def _component_fault(part: str) -> str:
 
 def _collisions(fresh: set[str], every: Sequence[str]) -> list[str]:
     """Fresh paths of which a folder or the file itself has the same key as another spelling anywhere in the tree."""
-    spellings: dict[str, set[str]] = defaultdict(set)
+    spellings: set[str] = set()
     for path in every:
-        for prefix in _prefixes(path):
-            spellings[_key(prefix)].add(prefix)
-    return sorted(path for path in fresh if any(len(spellings[_key(prefix)]) > 1 for prefix in _prefixes(path)))
+        while path and path not in spellings:
+            spellings.add(path)
+            path = path.rpartition("/")[0]
+    counts = Counter(map(fold, spellings))
+    return sorted(path for path in fresh if any(counts[fold(prefix)] > 1 for prefix in _prefixes(path)))
 
 
 def _prefixes(path: str) -> list[str]:
     parts = path.split("/")
     return ["/".join(parts[: count + 1]) for count in range(len(parts))]
-
-
-def _key(path: str) -> str:
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())

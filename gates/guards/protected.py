@@ -2,103 +2,86 @@
 
 from __future__ import annotations
 
-import configparser
-import tomllib
-import unicodedata
-from typing import Any
-
 from engine.models.report import GuardResult
-from engine.scope import matches
-from gates.guards.guard import Judged, shown
+from gates.guards.globs import compiled
+from gates.guards.guard import Judged, fold, shown
+from gates.guards.protected_tables import changes_tables
 
 BUILT_IN: tuple[str, ...] = (
     # definitions of gates, canary and the swarm itself
     *("swarm.toml", "roadmap.toml", "canary/**", "**/Makefile", "**/GNUmakefile", "**/justfile", "**/.justfile"),
-    *("noxfile.py", ".pre-commit-config.yaml"),
+    *(
+        "**/*.mk",
+        "**/noxfile.py",
+        "**/Taskfile.yml",
+        "**/Taskfile.yaml",
+        "**/.pre-commit-config.yaml",
+        "**/lefthook.yml",
+    ),
+    *("**/.husky/**", ".githooks/**"),
     # continuous integration
     *(".ci/**", ".github/**", ".gitlab-ci.yml", ".gitlab/**", ".gitea/**", ".forgejo/**", ".circleci/**"),
     *(".woodpecker/**", ".woodpecker.yml", "azure-pipelines.yml", "Jenkinsfile", ".travis.yml", ".buildkite/**"),
+    *("bitbucket-pipelines.yml", ".drone.yml", ".cirrus.yml", "appveyor.yml", ".appveyor.yml"),
     # what test runners and interpreters read by themselves
     *("**/conftest.py", "**/pytest.ini", "**/.pytest.ini", "**/pytest.toml", "**/.pytest.toml", "**/tox.ini"),
-    *("**/sitecustomize.py", "**/usercustomize.py", "**/*.pth", "**/.coveragerc"),
+    *("**/tox.toml", "**/sitecustomize.py", "**/usercustomize.py", "**/*.pth", "**/*.egg-link", "**/.coveragerc"),
+    *("**/pyvenv.cfg", "**/.python-version"),
+    *("**/jest.config.*", "**/vitest.config.*", "**/vitest.workspace.*", "**/karma.conf.*", "**/.mocharc*"),
+    *("**/playwright.config.*", "**/cypress.config.*", "**/ava.config.*", "**/.nycrc*", "**/.c8rc*"),
+    # packages that stand in for the runner when they lie in the working folder
+    *("pytest.py", "pytest/**", "_pytest/**", "unittest.py", "unittest/**", "coverage.py"),
     # bytecode: Python runs it instead of a source (a test, a conftest.py) that nobody seems to have changed
-    *("**/__pycache__/**", "**/*.pyc"),
+    *("**/__pycache__/**", "**/*.pyc", "**/*.pyo"),
     # what builds run or are redirected by
-    *("**/build.rs", "**/.cargo/**", "**/.config/nextest.toml", "**/nextest.toml"),
-    *("**/rust-toolchain", "**/rust-toolchain.toml", "**/.npmrc", "**/pip.conf", "**/uv.toml"),
+    *("**/build.rs", "**/.cargo/**", "**/.config/nextest.toml", "**/nextest.toml", "**/setup.py"),
+    *("**/rust-toolchain", "**/rust-toolchain.toml", "**/.npmrc", "**/.yarnrc", "**/.yarnrc.yml", "**/.yarn/**"),
+    *("**/.pnpmfile.cjs", "**/bunfig.toml", "**/pip.conf", "**/pip.ini", "**/uv.toml", "**/poetry.toml"),
+    *("**/.condarc", "**/go.work", "**/go.env", "**/.nvmrc", "**/.node-version", "**/.tool-versions", "**/mise.toml"),
+    *("**/.mise.toml", "**/.bazelrc", "**/gradle-wrapper.*", "**/init.gradle"),
+    # what linters hold the code to
+    *("**/clippy.toml", "**/.clippy.toml", "**/rustfmt.toml", "**/.rustfmt.toml", "**/deny.toml", "**/audit.toml"),
+    *("**/ruff.toml", "**/.ruff.toml", "**/mypy.ini", "**/.mypy.ini", "**/pyrightconfig.json", "**/.flake8"),
+    *("**/.pylintrc", "**/pylintrc", "**/.bandit", "**/.importlinter", "**/.eslintrc*", "**/eslint.config.*"),
+    *("**/.eslintignore", "**/biome.json", "**/biome.jsonc", "**/.golangci.*", "**/.gitleaks.toml"),
     # recorded truth
-    *("**/__snapshots__/**", "**/snapshots/**", "**/*.snap", "**/golden/**", "**/goldens/**", "**/*.golden"),
+    *("**/__snapshots__/**", "**/snapshots/**", "**/*.snap", "**/*.snap.new", "**/golden/**", "**/goldens/**"),
+    *("**/*.golden", "**/*.approved.*"),
     # instructions and permissions of coding agents and editors
-    *(
-        "**/AGENTS.md",
-        "**/CLAUDE.md",
-        "**/GEMINI.md",
-        "**/.claude/**",
-        "**/.codex/**",
-        "**/.gemini/**",
-        "**/.cursor/**",
-    ),
-    *("**/.cursorrules", "**/.windsurfrules", "**/.mcp.json", "**/opencode.json", "**/.opencode/**", "**/.aider*"),
-    *("**/.vscode/**", "**/.idea/**", "**/.envrc"),
+    *("**/AGENTS.md", "**/AGENT.md", "**/CLAUDE.md", "**/CLAUDE.local.md", "**/GEMINI.md", "**/QWEN.md"),
+    *("**/.claude/**", "**/.codex/**", "**/.gemini/**", "**/.cursor/**", "**/.windsurf/**", "**/.clinerules"),
+    *("**/.clinerules/**", "**/.roo/**", "**/.roorules", "**/.kiro/**", "**/.junie/**", "**/.continue/**"),
+    *("**/.amazonq/**", "**/.copilot/**", "**/copilot-instructions.md", "**/.agents/**", "**/.goosehints"),
+    *("**/.cursorrules", "**/.cursorignore", "**/.windsurfrules", "**/.mcp.json", "**/mcp.json"),
+    *("**/opencode.json", "**/opencode.jsonc", "**/.opencode/**", "**/.aider*", "**/.vscode/**", "**/.idea/**"),
+    *("**/.zed/**", "**/.devcontainer/**", "**/.devcontainer.json", "**/.envrc"),
     # git's own
-    *("**/.gitattributes", "**/.gitmodules", "**/.gitconfig", "**/.lfsconfig"),
+    *("**/.gitattributes", "**/.gitmodules", "**/.gitconfig", "**/.lfsconfig", "**/.git-blame-ignore-revs"),
 )
-_GLOB_SIGNS = frozenset("*?")
 
 
 class ProtectedGuard:
     """Compared without regard to case and Unicode form, because some file systems do not regard them either.
 
     A work order may touch a protected file that its `allow` names in full, without wildcards: then a person wrote that
-    exact permission. In pyproject.toml and setup.cfg only pytest's own tables are protected.
+    exact permission. Of files that also say ordinary things (pyproject.toml, setup.cfg, package.json, Cargo.toml) only
+    the parts that decide what is proved are protected: see `protected_tables`.
     """
 
     name = "protected"
 
     def judge(self, change: Judged) -> GuardResult:
-        globs = [_key(glob) for glob in (*BUILT_IN, *change.request.guards.protected)]
-        named = {glob for glob in change.request.allow if not _GLOB_SIGNS & set(glob)}
+        request = change.request
+        globs = compiled(tuple(fold(glob) for glob in (*BUILT_IN, *request.guards.protected)))
+        scripts = {fold(script.removeprefix("./")) for script in request.scripts}
         touched = [
-            row.path for row in change.rows if matches(_key(row.path), globs) or _configures_pytest(change, row.path)
+            row.path
+            for row in change.rows
+            if globs.fullmatch(key := fold(row.path)) or key in scripts or changes_tables(change, row)
         ]
-        refused = [path for path in touched if path not in named]
+        refused = [path for path in touched if not change.names(path)]
         if refused:
             reason = f"{shown(refused)} is protected; a work order may change it only if its allow names it in full."
             return GuardResult(rule=self.name, ok=False, reason=reason, paths=refused)
         allowed = f"{shown(touched)} is protected, and the work order names it in full." if touched else ""
         return GuardResult(rule=self.name, ok=True, reason=allowed, paths=touched)
-
-
-def _key(path: str) -> str:
-    return unicodedata.normalize("NFC", path).casefold()
-
-
-def _configures_pytest(change: Judged, path: str) -> bool:
-    name = _key(path).rpartition("/")[2]
-    if name == "pyproject.toml":
-        read = _pyproject_tables
-    elif name == "setup.cfg":
-        read = _setup_tables
-    else:
-        return False
-    old, new = (change.read(tree, path) for tree in (change.request.base_tree, change.request.tree))
-    try:
-        return read(old) != read(new)
-    except (ValueError, configparser.Error):
-        return True  # nobody knows what a broken file says
-
-
-def _pyproject_tables(content: bytes | None) -> object:
-    if content is None:
-        return {}
-    tool: Any = tomllib.loads(content.decode("utf-8")).get("tool", {})
-    return {key: tool[key] for key in ("pytest", "tox", "coverage") if isinstance(tool, dict) and key in tool}
-
-
-def _setup_tables(content: bytes | None) -> object:
-    if content is None:
-        return {}
-    parser = configparser.RawConfigParser(strict=True)
-    parser.read_string(content.decode("utf-8"))
-    wanted = [name for name in parser.sections() if name in ("tool:pytest", "pytest") or "coverage" in name]
-    return {name: dict(parser.items(name)) for name in wanted}

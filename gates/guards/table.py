@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+from gates.guards.binaries import BinariesGuard
+from gates.guards.boundaries import BoundariesGuard
+from gates.guards.dependencies import DependenciesGuard
+from gates.guards.generated import GeneratedGuard
 from gates.guards.guard import Guard
+from gates.guards.lfs import LfsGuard
 from gates.guards.names import NamesGuard
 from gates.guards.paths import PathsGuard
 from gates.guards.protected import ProtectedGuard
+from gates.guards.secrets import SecretsGuard
 from gates.guards.size import SizeGuard
 
-GUARDS: tuple[Guard, ...] = (PathsGuard(), ProtectedGuard(), NamesGuard(), SizeGuard())
+GUARDS: tuple[Guard, ...] = (
+    PathsGuard(),
+    ProtectedGuard(),
+    NamesGuard(),
+    DependenciesGuard(),
+    BoundariesGuard(),
+    GeneratedGuard(),
+    SecretsGuard(),
+    BinariesGuard(),
+    LfsGuard(),
+    SizeGuard(),
+)

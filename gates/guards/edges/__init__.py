@@ -1,0 +1,1 @@
+"""What a source file depends on: one file per language, read from tree objects."""

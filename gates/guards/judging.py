@@ -1,0 +1,109 @@
+"""A change taken from the hub's objects, and every guard's word on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from engine.errors import GitError
+from engine.git.hub import Change, Entry, Hub
+from engine.models.report import GuardResult
+from engine.ports import GuardRequest
+from gates.guards.guard import GITLINK, NO_FILE, Judged, Row
+from gates.guards.table import GUARDS
+
+FETCHED_AT_ONCE = 64_000_000
+"""Bytes of files that are read ahead in one go; what does not fit is read when it is asked for."""
+
+
+def guard_change(hub: Hub, request: GuardRequest) -> tuple[GuardResult, ...]:
+    """Every guard's word on the change, from tree objects alone. Raises GitError."""
+    change = judged(hub, request)
+    return tuple(guard.judge(change) for guard in GUARDS)
+
+
+def judged(hub: Hub, request: GuardRequest) -> Judged:
+    """The change of a request, with its files read ahead."""
+    objects = _Objects(hub)
+    changes = hub.changed(request.base_tree, request.tree)
+    rows = objects.rows(request, changes)
+    return Judged(
+        request=request,
+        rows=rows,
+        read=objects.read,
+        paths=lambda: list(objects.entries(request.tree)),
+        modes=objects.modes,
+        fetch=objects.fetch,
+    )
+
+
+class _Objects:
+    """Files of trees: a tree is listed once, a blob is read once, many blobs by one call of git."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._trees: dict[str, dict[str, Entry]] = {}
+        self._modes: dict[str, dict[str, str]] = {}
+        self._known: dict[tuple[str, str], str | None] = {}
+        self._blobs: dict[str, bytes] = {}
+
+    def rows(self, request: GuardRequest, changes: Sequence[Change]) -> list[Row]:
+        sides: set[str] = set()
+        for row in changes:
+            old = None if row.old_mode in (NO_FILE, GITLINK) else row.old_sha
+            new = None if row.new_mode in (NO_FILE, GITLINK) else row.new_sha
+            self._known[request.base_tree, row.path], self._known[request.tree, row.path] = old, new
+            sides.update(sha for sha in (old, new) if sha)
+        sizes = self._hub.blob_sizes(sides)
+        self._read_ahead(sides, sizes)
+        return [Row(row.path, row.old_mode, row.new_mode, sizes.get(row.new_sha, 0)) for row in changes]
+
+    def entries(self, tree: str) -> Mapping[str, Entry]:
+        if tree not in self._trees:
+            self._trees[tree] = {entry.path: entry for entry in self._hub.entries(tree)}
+        return self._trees[tree]
+
+    def modes(self, tree: str) -> Mapping[str, str]:
+        if tree not in self._modes:
+            self._modes[tree] = {path: entry.mode for path, entry in self.entries(tree).items()}
+        return self._modes[tree]
+
+    def read(self, tree: str, path: str) -> bytes | None:
+        sha = self._sha(tree, path)
+        if sha is None:
+            return None
+        if sha not in self._blobs:
+            self._blobs[sha] = self._hub.blob(sha)
+        return self._blobs[sha]
+
+    def fetch(self, tree: str, paths: Sequence[str]) -> None:
+        wanted = {sha for path in paths if (sha := self._sha(tree, path)) is not None and sha not in self._blobs}
+        if wanted:
+            self._read_ahead(wanted, self._hub.blob_sizes(wanted))
+
+    def _sha(self, tree: str, path: str) -> str | None:
+        if (tree, path) in self._known:
+            return self._known[tree, path]
+        entry = self.entries(tree).get(path)
+        return entry.sha if entry is not None and entry.kind == "blob" else None
+
+    def _read_ahead(self, wanted: Iterable[str], sizes: Mapping[str, int]) -> None:
+        chosen: list[str] = []
+        room = FETCHED_AT_ONCE
+        for sha in sorted(wanted, key=sizes.__getitem__):
+            room -= sizes[sha]
+            if room < 0:
+                break
+            chosen.append(sha)
+        if not chosen:
+            return
+        asked = "".join(f"{sha}\n" for sha in chosen).encode("ascii")
+        raw = self._hub.git.run("cat-file", "--batch", stdin=asked, timeout_s=600.0).stdout
+        at = 0
+        for sha in chosen:
+            end = raw.index(b"\n", at)
+            said = raw[at:end].split()
+            if len(said) != 3 or said[0] != sha.encode("ascii") or said[1] != b"blob":
+                raise GitError(["cat-file", "--batch"], 0, f"{sha} is not a blob of the hub")
+            start = end + 1
+            at = start + int(said[2]) + 1
+            self._blobs[sha] = raw[start : at - 1]
