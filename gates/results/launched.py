@@ -10,19 +10,23 @@ import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from engine.models.report import TestOutcome
-from gates.results.adapter import Launch, Seen, Watch
+from gates.results.adapter import FailedBy, Launch, Seen, Watch
 from gates.strict_json import JsonRefused, parse
 
 LAUNCHERS = Path(__file__).resolve().parent / "launchers"
 RESULTS = "results.jsonl"
+ODD = "the results hold a record that the launcher does not write"
+"""Only somebody inside the run who found the nonce can sign such a one."""
 _PYTHON = re.compile(r"^(python|pypy)[0-9.]*(\.exe)?$", re.IGNORECASE)
 _FLAGS = frozenset({"-B", "-u", "-b", "-bb", "-d", "-O", "-OO", "-q", "-v", "-E", "-s", "-P"})
 _FLAGS_WITH_VALUE = frozenset({"-W", "-X"})
 _MAX_BYTES = 256_000_000
 _MAX_PROGRESS_BYTES = 8_000_000
+_MAX_ARGUMENTS = 30_000
+_SHOWN = 5
 # The tested code may have put anything in the file's place: a link to a device, or a FIFO, which a read waits for.
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _OUTCOMES: Mapping[object, TestOutcome] = {"passed": "passed", "failed": "failed", "skipped": "skipped"}
@@ -49,7 +53,7 @@ def launch(argv: Sequence[str], watch: Watch, launcher: str) -> Launch:
 def progress(exchange: Path) -> tuple[int, int]:
     """(tests done, tests failed) by the unverified lines so far."""
     try:
-        raw = _content(exchange / RESULTS, _MAX_PROGRESS_BYTES)
+        raw = content(exchange / RESULTS, _MAX_PROGRESS_BYTES)
     except OSError:
         return 0, 0
     return raw.count(b'"kind":"test"'), raw.count(b'"outcome":"failed"')
@@ -60,15 +64,31 @@ def read_records(exit_code: int, watch: Watch, runner: str, *, empty_status: int
     records, broken = _records(watch)
     told = _Told()
     for record in records:
-        told.take(record)
+        try:
+            told.take(record)
+        except (KeyError, TypeError, ValueError, OverflowError):
+            broken = ODD
+            break
     if told.missing:
         return Seen(fault=told.missing)
     if broken:
-        return Seen(told.outcomes, (*told.problems, broken))
-    if told.status is None:
-        ending = f"the test process ended with exit code {exit_code} before {runner} was finished"
-        return Seen(told.outcomes, (*told.problems, ending))
-    return Seen(told.outcomes, (*told.problems, *_contradictions(told, exit_code, runner, empty_status, meanings)))
+        more = [broken]
+    elif told.status is None:
+        more = [f"the test process ended with exit code {exit_code} before {runner} was finished"]
+    else:
+        more = _contradictions(told, exit_code, runner, empty_status, meanings)
+    return Seen(told.outcomes, (*told.problems, *more), how=told.how, tripwire=told.tripwire)
+
+
+def restricted(argv: tuple[str, ...], tests: Sequence[str], *also: str) -> tuple[str, ...] | None:
+    """`argv` with one more argument per test, which the launcher takes out again; None where they are too many."""
+    chosen = (*argv, *also, *(f"--swarm-only={test}" for test in tests))
+    return chosen if tests and sum(map(len, chosen)) < _MAX_ARGUMENTS else None
+
+
+def believed(watch: Watch) -> tuple[list[dict[str, Any]], str]:
+    """(the launcher's records up to the first that is not believed, why the rest is not; "" when all are)."""
+    return _records(watch)
 
 
 @dataclass
@@ -76,6 +96,8 @@ class _Told:
     """The records, folded."""
 
     outcomes: dict[str, TestOutcome] = field(default_factory=dict[str, TestOutcome])
+    how: dict[str, FailedBy] = field(default_factory=dict[str, FailedBy])
+    tripwire: Literal["", "tripped", "silent"] = ""
     planned: list[str] = field(default_factory=list[str])
     problems: list[str] = field(default_factory=list[str])
     status: int | None = None
@@ -84,23 +106,45 @@ class _Told:
     missing: str = ""
 
     def take(self, record: dict[str, Any]) -> None:
-        kind, name = record.get("kind"), str(record.get("id", ""))
+        kind, name = record.get("kind"), _written(str(record.get("id", "")))
         if kind == "test":
             self.recorded += 1
             outcome = _OUTCOMES.get(record.get("outcome"), "failed")
             before = self.outcomes.get(name)
             self.outcomes[name] = "failed" if "failed" in (before, outcome) else outcome
+            if self.outcomes[name] == "failed" and record.get("how") in ("assertion", "error"):
+                self.how[name] = record["how"]
+            if name != record.get("id"):
+                self.problems.append(f"{name} has signs in its name that cannot be written: rename it")
             if note := record.get("note"):
-                self.problems.append(f"{name} was reported as passed although it raised {note}")
+                self.problems.append(f"{name} was reported as passed although {note}")
         elif kind == "planned":
-            self.planned = [str(one) for one in record.get("ids", [])]
+            self.planned = [_written(str(one)) for one in record.get("ids", [])]
+        elif kind == "deselected":
+            for one in record.get("ids", []):
+                self.outcomes.setdefault(_written(str(one)), "skipped")
+        elif kind == "tripwires":
+            self._take_tripwires([str(one) for one in record["silent"]], int(record["tripped"]))
         elif kind == "uncollected":
             self.problems.append(f"{name} could not be collected")
+            self.how[name] = "error"
         elif kind == "missing":
             what, program = record.get("what"), record.get("program")
             self.missing = f"{what} for {program}: install it there, or name another python in run."
         elif kind == "finish":
             self.status, self.counted = int(record["status"]), int(record["tests"])
+
+    def _take_tripwires(self, silent: list[str], tripped: int) -> None:
+        self.tripwire = "silent" if silent else "tripped" if tripped else ""
+        if silent:
+            more = f" and {len(silent) - _SHOWN} more" if len(silent) > _SHOWN else ""
+            where = ", ".join(silent[:_SHOWN]) + more
+            self.problems.append(f"a test that was made to fail was not reported as failed in {where}")
+
+
+def _written(name: str) -> str:
+    """The name as UTF-8 and argv can hold it: lone surrogates and NUL are spelled out."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
 
 
 def _contradictions(
@@ -127,7 +171,7 @@ def _contradictions(
 def _records(watch: Watch) -> tuple[list[dict[str, Any]], str]:
     """(the records up to the first that is not believed, why the rest is not)."""
     try:
-        raw = _content(watch.exchange / RESULTS, _MAX_BYTES + 1)
+        raw = content(watch.exchange / RESULTS, _MAX_BYTES + 1)
     except OSError:
         return [], "the run left no results"
     if len(raw) > _MAX_BYTES:
@@ -151,7 +195,7 @@ def _records(watch: Watch) -> tuple[list[dict[str, Any]], str]:
     return found, ""
 
 
-def _content(path: Path, most_bytes: int) -> bytes:
+def content(path: Path, most_bytes: int) -> bytes:
     """At most so many bytes of a plain file. Raises OSError for anything else in its place, without waiting for it."""
     with os.fdopen(os.open(path, _OPEN_FLAGS), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):

@@ -16,6 +16,12 @@ class NoResults:
     def problem(self, argv: tuple[str, ...]) -> str:
         return "" if argv else "it has no command"
 
+    def only(self, argv: tuple[str, ...], tests: tuple[str, ...]) -> tuple[str, ...] | None:
+        return None
+
+    def file_of(self, test: str) -> str:
+        return ""
+
     def launch(self, argv: tuple[str, ...], watch: Watch) -> Launch:
         return Launch(argv)
 

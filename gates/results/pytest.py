@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gates.results.adapter import Launch, Seen, Watch
-from gates.results.launched import launch, problem_with_module, progress, read_records
+from gates.results.launched import launch, problem_with_module, progress, read_records, restricted
 
 _NOTHING_COLLECTED = 5
 _MEANING = {
@@ -19,10 +19,17 @@ class PytestResults:
     """Ids are pytest's node ids. A failure in setup or teardown counts; xfail is skipped, xpass is no proof either."""
 
     counts = True
-    version = "pytest/1"
+    version = "pytest/2"
 
     def problem(self, argv: tuple[str, ...]) -> str:
         return problem_with_module(argv, "pytest")
+
+    def only(self, argv: tuple[str, ...], tests: tuple[str, ...]) -> tuple[str, ...] | None:
+        return restricted(argv, tests, "--continue-on-collection-errors")
+
+    def file_of(self, test: str) -> str:
+        file = test.partition("::")[0]
+        return file if "/" in file or file.endswith(".py") else ""
 
     def launch(self, argv: tuple[str, ...], watch: Watch) -> Launch:
         return launch(argv, watch, "launch_pytest.py")

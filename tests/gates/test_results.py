@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import UserError
+from engine.models.report import TestOutcome
 from gates.results.adapter import Seen, Watch
 from gates.results.table import adapter
 
@@ -96,7 +97,16 @@ def test_unittest_outcomes_per_test(watched: Watched) -> None:
             "setUpClass (tests.test_a.B)": "failed",
             "tests.test_a.C.test_c": "failed",
             "tests.test_a.D.test_d": "passed",
-        }
+        },
+        how={
+            "tests.test_a.A.test_bad": "assertion",
+            "tests.test_a.A.test_error": "assertion",
+            "tests.test_a.A.test_sub": "assertion",
+            "tests.test_a.A.test_unexpected": "assertion",
+            "setUpClass (tests.test_a.B)": "error",
+            "tests.test_a.C.test_c": "assertion",
+        },
+        tripwire="tripped",
     )
     assert watched.exit_code == 1
     assert adapter("unittest").progress(watched.exchange) == (11, 6)
@@ -142,7 +152,14 @@ def test_pytest_outcomes_per_test(watched: Watched) -> None:
             "tests/test_a.py::test_each[a/b]": "passed",
             "tests/test_a.py::test_each[c d]": "passed",
             "tests/test_a.py::T::test_sub": "failed",
-        }
+        },
+        how={
+            "tests/test_a.py::test_bad": "assertion",
+            "tests/test_a.py::test_setup": "error",
+            "tests/test_a.py::test_teardown": "error",
+            "tests/test_a.py::T::test_sub": "assertion",
+        },
+        tripwire="tripped",
     )
 
 
@@ -208,7 +225,7 @@ def test_a_forked_child_cannot_add_records(watched: Watched) -> None:
     if not hasattr(os, "fork"):
         pytest.skip("this platform does not fork")
     seen = watched.run("unittest", {"test_a.py": test})
-    assert seen == Seen({"test_a.T.test_a": "passed", "test_a.T.test_b": "passed"})
+    assert seen == Seen({"test_a.T.test_a": "passed", "test_a.T.test_b": "passed"}, tripwire="tripped")
 
 
 def test_a_conftest_that_reports_nothing_is_noticed(watched: Watched) -> None:
@@ -230,10 +247,11 @@ def test_a_conftest_that_flips_outcomes_is_contradicted(watched: Watched, early:
 
 
 @pytest.mark.slow
-def test_the_workers_of_xdist_count(watched: Watched) -> None:
+def test_where_xdist_is_asked_for_all_tests_run_in_the_watched_process(watched: Watched) -> None:
     pytest.importorskip("xdist")
     seen = watched.run("pytest", {"test_a.py": "def test_a(): pass\ndef test_b(): assert 0\n"}, "-n", "2")
-    assert seen == Seen({"test_a.py::test_a": "passed", "test_a.py::test_b": "failed"})
+    outcomes: dict[str, TestOutcome] = {"test_a.py::test_a": "passed", "test_a.py::test_b": "failed"}
+    assert seen == Seen(outcomes, how={"test_a.py::test_b": "assertion"}, tripwire="tripped")
 
 
 def test_a_python_without_pytest_is_a_fault_that_says_what_to_do(watched: Watched) -> None:
@@ -255,9 +273,18 @@ def test_records_are_numbered_from_one_and_end_with_a_finish(watched: Watched) -
     lines = (watched.exchange / "results.jsonl").read_text(encoding="ascii").splitlines()
     records = [json.loads(line.partition(" ")[2]) for line in lines]
     assert [record["seq"] for record in records] == list(range(1, len(records) + 1))
-    assert [record["kind"] for record in records] == ["begin", "test", "finish"]
+    assert [record["kind"] for record in records] == ["begin", "test", "tripwires", "finish"]
 
 
-def test_formats_that_are_not_built_yet_say_when_they_come() -> None:
-    with pytest.raises(UserError, match="Evidence"):
-        adapter("cargo-test")
+def test_a_format_that_is_not_known_is_a_user_error_that_names_those_that_are() -> None:
+    with pytest.raises(UserError, match="junit:PATH"):
+        adapter("xunit")
+
+
+def test_a_name_that_cannot_be_written_is_red_and_breaks_nothing(watched: Watched) -> None:
+    odd = "import unittest\nclass T(unittest.TestCase): pass\n"
+    odd += "for name in (%s): setattr(T, name, lambda self: None)\n"
+    seen = watched.run("unittest", {"test_a.py": odd % r"'test_\ud800', 'test_a\0b', 'test_[b] -- \x1b'"})
+    assert all(name.encode("utf-8") and "\0" not in name for name in seen.outcomes)
+    assert len(seen.problems) == 2
+    assert all("signs in its name that cannot be written" in problem for problem in seen.problems)
