@@ -1,18 +1,23 @@
-"""Checking reports: signature, subject, binding; and the commands with which a stranger checks them without us."""
+"""Checking reports: signatures, subject, binding; and the commands with which a stranger checks them without us."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from engine.artifacts import ArtifactStore
 from engine.errors import SwarmError, UserError
+from engine.git.door import Git, UserGit
 from engine.git.hub import CommitInfo, Hub
+from engine.git.notes import NOTES, find
 from engine.models.report import VerificationReport
+from gates import sshsig
 from gates.report import open_report
-from gates.sign import PAYLOAD_TYPE, BadEnvelope, VerifyKey
+from gates.sign import PAYLOAD_TYPE, SSH_IDENTITY, BadEnvelope, VerifyKey
+from gates.statement import VERDICT_TYPE, read_statement
 
 REPORT_TRAILER = "Report"
 BATCH_TRAILER = "Batch-Report"
@@ -36,6 +41,7 @@ class VerifiedCommit:
 
     proved: its report is green and about its tree. batch: it landed with others, and the tip of that batch is proved.
     unproven: a person's commit, which claims nothing. false: it claims a report that does not hold.
+    envelope: the report's bytes, where they were found. remarks: sentences worth knowing that refute nothing.
     """
 
     commit: str
@@ -44,103 +50,208 @@ class VerifiedCommit:
     digest: str = ""
     report: VerificationReport | None = None
     problems: tuple[str, ...] = ()
+    envelope: bytes = b""
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Court:
+    """Judges commits. Reports are looked for in the artifact store, then in the git notes of the repositories `noted`.
+
+    policy_of: the policy digest that the definitions on a commit have ("": not known).
+    """
+
+    hub: Hub
+    store: ArtifactStore
+    key: VerifyKey
+    noted: Sequence[Git | UserGit] = ()
+    policy_of: Callable[[str], str] | None = None
+
+    def judge(self, commit: str) -> VerifiedCommit:
+        """What the commit's trailers are worth. commit: a full id. Raises GitError and UserError of the hub."""
+        return self._judge(_info(self.hub, commit))
+
+    def judge_range(self, old: str | None, new: str) -> list[VerifiedCommit]:
+        """Every commit of the first-parent line from `old` (not included; None: the beginning) to `new`, oldest
+        first."""
+        return [self._judge(info) for info in self.hub.commits_between(old, new, first_parent=True)]
+
+    def _judge(self, info: CommitInfo) -> VerifiedCommit:
+        own, batch = info.trailers.get(REPORT_TRAILER, []), info.trailers.get(BATCH_TRAILER, [])
+        claimed = own or batch
+        if not claimed:
+            return VerifiedCommit(info.commit, info.subject, "unproven")
+        if len(own) + len(batch) > 1:
+            twice = "The commit names more than one report: a commit of the swarm has one, so this is none of its own."
+            return VerifiedCommit(info.commit, info.subject, "false", problems=(twice,))
+        digest, tip = claimed[0], info if own else self._tip(info.commit, claimed[0])
+        try:
+            envelope = self._find(digest, (tip or info).commit)
+        except SwarmError as error:
+            do = "bring its note with `git fetch REMOTE refs/notes/swarm:refs/notes/swarm`"
+            if self.store.has(digest):
+                do = f"move {self.store.path(digest)} away, and its note counts"
+            lost = f"{error}: {do}."
+            return VerifiedCommit(info.commit, info.subject, "false", digest, problems=(lost,))
+        base = _before(self.hub, info, digest) if own else None
+        verified = verify_report(
+            envelope, self.key, tree=info.tree if own else None, base=base.tree if base is not None else None
+        )
+        problems, remarks, report = list(verified.problems), list[str](), verified.report
+        if report is not None:
+            problems += _not_for_landing(report) + self._beside(report)
+            remarks += self._remarks(report, base)
+        if batch and (tip is None or self._judge(tip).status != "proved"):
+            problems.append("No proved commit of main is the tip of its batch: verify main as a whole.")
+        status = "false" if problems else "proved" if own else "batch"
+        return VerifiedCommit(
+            info.commit, info.subject, status, digest, report, tuple(problems), envelope, tuple(remarks)
+        )
+
+    def _find(self, digest: str, commit: str) -> bytes:
+        if not self.store.has(digest):  # what is there and damaged is told, not replaced
+            for git in self.noted:
+                if (envelope := find(git, commit, digest)) is not None:
+                    return envelope
+        return self.store.get(digest)
+
+    def _beside(self, report: VerificationReport) -> list[str]:
+        """What is wrong with the other envelopes that the report names, as far as they are here."""
+        problems: list[str] = []
+        for digest in report.envelopes:
+            try:
+                if not self.store.has(digest):
+                    continue
+                said = read_statement(self.key.open(self.store.get(digest)))
+            except SwarmError as error:
+                problems.append(
+                    f"The envelope {digest[:19]} that the report names does not hold ({error}): restore it."
+                )
+                continue
+            approved = "SWARM_GATES_GREEN" in said.predicate.get("properties", ())
+            if said.tree != report.tree or (said.kind == VERDICT_TYPE and approved != (report.result == "green")):
+                problems.append(
+                    f"The envelope {digest[:19]} contradicts the report that names it: run the gates again."
+                )
+        return problems
+
+    def _remarks(self, report: VerificationReport, base: CommitInfo | None) -> list[str]:
+        policy = self.policy_of(base.commit) if self.policy_of is not None and base is not None else ""
+        if not policy or report.policy == policy or report.kind != "land":
+            return []
+        told = "they were not committed then, or this version of the program knows more settings"
+        return [f"Its policy is not that of the definitions on its base as they are read today: {told}."]
+
+    def _tip(self, commit: str, digest: str) -> CommitInfo | None:
+        """The commit of main with that report, if only commits of the same batch lie between it and this one."""
+        main = self.hub.main().commit
+        if not self.hub.is_ancestor(commit, main):
+            return None
+        for later in self.hub.commits_between(commit, main, first_parent=True):
+            if digest in later.trailers.get(REPORT_TRAILER, []):
+                return later
+            if digest not in later.trailers.get(BATCH_TRAILER, []):
+                return None
+        return None
 
 
 def verify_report(
-    envelope: bytes, key: VerifyKey, *, tree: str | None = None, base: str | None = None, policy: str | None = None
+    envelope: bytes,
+    key: VerifyKey,
+    *,
+    tree: str | None = None,
+    base: str | None = None,
+    policy: str | None = None,
+    repository: str | None = None,
 ) -> Verified:
-    """Signature and form, and, for those that are given, that the report is about this tree, base tree and policy.
+    """Signatures and form, and, for those that are given, that the report is about this tree, base tree, policy and
+    repository.
 
     Whether the report is green is not judged here: a red report can be perfectly valid.
     """
     try:
         report = open_report(envelope, key)
     except BadEnvelope as error:
-        return Verified(None, (f"{error}.",))
-    problems: list[str] = []
-    for what, said, asked in (
-        ("tree", report.tree, tree),
-        ("base", report.base, base),
-        ("policy", report.policy, policy),
-    ):
-        if asked is not None and said != asked:
-            problems.append(f"The report is about the {what} {said[:19]}, not {asked[:19]}.")
+        untouched = "get an untouched copy, or prove the tree anew with `swarm gates`"
+        return Verified(None, (f"The report is not believed, because {error}: {untouched}.",))
+    bound = (
+        ("is about the tree", report.tree, tree, "run `swarm gates` on the commit that you want to have proved"),
+        ("was made on the base", report.base, base, "run the gates again on this base"),
+        ("is bound to the policy", report.policy, policy, "run the gates again as they are defined now"),
+        ("is about the repository", report.repository, repository, "look for the report of this repository"),
+    )
+    problems = [
+        f"The report {what} {said[:19]}, not {asked[:19]}: {do}."
+        for what, said, asked, do in bound
+        if asked is not None and said != asked
+    ]
     return Verified(report, tuple(problems))
 
 
-def verify_commit(hub: Hub, store: ArtifactStore, key: VerifyKey, commit: str) -> VerifiedCommit:
-    """What the commit's `Report:` trailer is worth. commit: a full id. Raises GitError and UserError of the hub."""
-    return _judge(hub, store, key, _info(hub, commit))
+def recipe(
+    envelope: Path,
+    public_key: Path,
+    *,
+    ssh: bool = True,
+    commit: str = "",
+    repository: Path | None = None,
+    note: str = "",
+) -> list[str]:
+    """Shell lines that check the envelope with `openssl` (3.0 or newer) and `ssh-keygen` alone; the last ones print the
+    report's result and the tree that is proved.
 
-
-def verify_range(hub: Hub, store: ArtifactStore, key: VerifyKey, old: str | None, new: str) -> list[VerifiedCommit]:
-    """Every commit of the first-parent line from `old` (not included; None: the beginning) to `new`, oldest first."""
-    return [_judge(hub, store, key, info) for info in hub.commits_between(old, new, first_parent=True)]
-
-
-def recipe(envelope: Path, public_key: Path) -> list[str]:
-    """Shell lines that check the envelope with `openssl` (3.0 or newer) alone; the last prints the tree that is proved.
-
-    The order is DSSE's: take the payload and the signature out, write the bytes that were signed, verify.
+    The order is DSSE's: take the payload and the signatures out, write the bytes that were signed, verify.
+    ssh: False for a report of schema version 1. commit: a full id; its tree in `repository` has to be the proved one.
+    note: the id of the commit with a note that holds the envelope, which is read there instead of the file.
+    Raises UserError when the key cannot be read.
     """
-    file, key = shlex.quote(str(envelope)), shlex.quote(str(public_key))
-    field = 's/.*"{}":"\\([A-Za-z0-9+\\/=]*\\)".*/\\1/p'
-    subject = 's/.*"subject":\\[{"digest":{"gitTree":"\\([0-9a-f]*\\)"},"name":"main"}\\].*/\\1/p'
-    return [
+    where, key = shlex.quote(str(repository)), shlex.quote(str(public_key))
+    file = "envelope" if note else shlex.quote(str(envelope))
+    text = "\\([A-Za-z0-9+\\/=]*\\)"
+    lines = [
         'cd "$(mktemp -d)"',
-        f"sed -n '{field.format('payload')}' {file} | base64 -d > payload",
-        f"sed -n '{field.format('sig')}' {file} | base64 -d > sig",
+        *([f"git -C {where} notes --ref={NOTES} show {note} | sed -n 3p > envelope"] if note else []),
+        _taken(f'"payload":"{text}"', file) + " | base64 -d > payload",
+        _taken(f'"signatures":\\[{{"keyid":"[0-9a-f]*","sig":"{text}"', file) + " | base64 -d > sig",
         f"printf 'DSSEv1 {len(PAYLOAD_TYPE)} {PAYLOAD_TYPE} %d ' \"$(wc -c < payload)\" > pae",
         "cat payload >> pae",
         f"openssl pkeyutl -verify -pubin -inkey {key} -rawin -in pae -sigfile sig",
-        f"sed -n '{subject}' payload",
     ]
+    if ssh:
+        signers = VerifyKey.load(public_key).allowed_signers.decode("ascii").rstrip("\n")
+        lines += [
+            _taken(f'"keyid":"sshsig:sha256:[0-9a-f]*","sig":"{text}"', file) + " | base64 -d > sig.ssh",
+            f"printf '%s\\n' {shlex.quote(signers)} > signers",
+            f"ssh-keygen -Y verify -f signers -I {SSH_IDENTITY} -n {sshsig.NAMESPACE} -s sig.ssh < pae",
+        ]
+    tree = _taken('"subject":\\[{"digest":{"gitTree":"\\([0-9a-f]*\\)"},"name":"main"}\\]', "payload")
+    if commit and repository is not None:
+        lines.append(f'test "$(git -C {where} rev-parse \'{commit}^{{tree}}\')" = "$({tree})"')
+    result = _taken('"result":"\\([a-z]*\\)","sandbox"', "payload")
+    lines += [f"printf 'result: %s\\n' \"$({result})\"", f"printf '%s\\n' \"$({tree})\""]
+    # Nothing after the first line that fails: a tampered report must not end with words that sound green.
+    return [lines[0], *(f"{line} &&" for line in lines[1:-1]), lines[-1]]
 
 
-def _judge(hub: Hub, store: ArtifactStore, key: VerifyKey, info: CommitInfo) -> VerifiedCommit:
-    own, batch = info.trailers.get(REPORT_TRAILER, []), info.trailers.get(BATCH_TRAILER, [])
-    claimed = own or batch
-    if not claimed:
-        return VerifiedCommit(info.commit, info.subject, "unproven")
-    if len(own) + len(batch) > 1:
-        return VerifiedCommit(info.commit, info.subject, "false", problems=("The commit names more than one report.",))
-    digest = claimed[0]
-    try:
-        envelope = store.get(digest)
-    except SwarmError as error:
-        return VerifiedCommit(info.commit, info.subject, "false", digest, problems=(f"{error}.",))
-    tree, base = (info.tree, _base(hub, info, digest)) if own else (None, None)
-    verified = verify_report(envelope, key, tree=tree, base=base)
-    problems = list(verified.problems)
-    if verified.report is not None and verified.report.result != "green":
-        problems.append(f"The report says {verified.report.result}.")
-    if verified.report is not None and verified.report.kind == "gates":
-        problems.append("The report was asked for by hand, so it is not one for landing.")
-    if batch and not _tip_is_proved(hub, store, key, info.commit, digest):
-        problems.append("No proved commit of main is the tip of its batch.")
-    status = "false" if problems else "proved" if own else "batch"
-    return VerifiedCommit(info.commit, info.subject, status, digest, verified.report, tuple(problems))
+def _taken(pattern: str, file: str) -> str:
+    return f"sed -n 's/.*{pattern}.*/\\1/p' {file}"
 
 
-def _tip_is_proved(hub: Hub, store: ArtifactStore, key: VerifyKey, commit: str, digest: str) -> bool:
-    """Whether, on main, only commits of the same batch lie between this one and a proved commit with that report."""
-    main = hub.main().commit
-    if not hub.is_ancestor(commit, main):
-        return False
-    for later in hub.commits_between(commit, main, first_parent=True):
-        if digest in later.trailers.get(REPORT_TRAILER, []):
-            return _judge(hub, store, key, later).status == "proved"
-        if digest not in later.trailers.get(BATCH_TRAILER, []):
-            return False
-    return False
+def _not_for_landing(report: VerificationReport) -> list[str]:
+    problems: list[str] = []
+    if report.result != "green":
+        problems.append(f"The report says {report.result}: what is red does not land, so take the commit back.")
+    if report.kind == "gates":
+        problems.append("The report was asked for by hand, so it is not one for landing: the swarm did not land this.")
+    return problems
 
 
-def _base(hub: Hub, info: CommitInfo, digest: str) -> str | None:
-    """The tree that the report's change, or batch, was put on."""
+def _before(hub: Hub, info: CommitInfo, digest: str) -> CommitInfo | None:
+    """The commit that the report's change, or batch, was put on."""
     while info.parents:
         info = _info(hub, info.parents[0])
         if digest not in info.trailers.get(BATCH_TRAILER, []):
-            return info.tree
+            return info
     return None
 
 

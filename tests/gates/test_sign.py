@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from engine.errors import UserError
-from gates.sign import PAYLOAD_TYPE, BadEnvelope, Signer, VerifyKey, open_keys, pae
+from gates.sign import PAYLOAD_TYPE, BadEnvelope, KeySigner, VerifyKey, open_keys, pae
+from gates.strict_json import canonical
 
 
 @pytest.fixture
-def signer(tmp_path: Path) -> Signer:
+def signer(tmp_path: Path) -> KeySigner:
     return open_keys(tmp_path / "keys")
 
 
@@ -71,28 +72,44 @@ def test_a_damaged_key_is_a_user_error(tmp_path: Path) -> None:
         open_keys(tmp_path / "keys")
 
 
-def test_an_envelope_opens_to_the_bytes_that_were_signed(signer: Signer) -> None:
+def test_an_envelope_opens_to_the_bytes_that_were_signed(signer: KeySigner) -> None:
     payload = b'{"a": 1,  "b": 2}\n'
     envelope = signer.envelope(payload)
     assert envelope.count(b"\n") == 1
     assert signer.verify_key.open(envelope) == payload
 
 
-def test_one_changed_byte_anywhere_is_refused(signer: Signer) -> None:
+def test_one_changed_byte_anywhere_is_refused(signer: KeySigner) -> None:
     envelope = signer.envelope(b'{"a":1}')
     signer.verify_key.open(envelope)
     for at in range(len(envelope)):
         changed = bytearray(envelope)
-        changed[at] ^= 0x01
-        with pytest.raises(BadEnvelope):
-            signer.verify_key.open(bytes(changed))
+        for flipped in (0x01, 0x20, 0x80):
+            changed[at] = envelope[at] ^ flipped
+            with pytest.raises(BadEnvelope):
+                signer.verify_key.open(bytes(changed))
 
 
-def test_another_key_is_refused_even_under_our_keyid(signer: Signer, tmp_path: Path) -> None:
+def test_one_byte_more_or_less_anywhere_is_refused(signer: KeySigner) -> None:
+    envelope = signer.envelope(b'{"a":1}')
+    signer.verify_key.open(envelope)
+    for at in range(len(envelope)):
+        for changed in (envelope[:at] + envelope[at + 1 :], envelope[:at] + b" " + envelope[at:]):
+            with pytest.raises(BadEnvelope):
+                signer.verify_key.open(changed)
+
+
+def test_another_key_is_refused_even_under_our_keyid(signer: KeySigner, tmp_path: Path) -> None:
     other = open_keys(tmp_path / "other")
     with pytest.raises(BadEnvelope, match="signed with the key"):
         signer.verify_key.open(other.envelope(b"{}"))
-    posing = Signer(other.private, signer.verify_key)
+    only_ssh_is_ours = json.loads(other.envelope(b"{}"))
+    only_ssh_is_ours["signatures"][1] = json.loads(signer.envelope(b"{}"))["signatures"][1]
+    with pytest.raises(BadEnvelope, match="signed with the key"):
+        signer.verify_key.open(canonical(only_ssh_is_ours) + b"\n")
+    with pytest.raises(BadEnvelope, match="not one of this key"):
+        other.verify_key.open(canonical(only_ssh_is_ours) + b"\n")
+    posing = KeySigner(other.private, signer.verify_key)
     with pytest.raises(BadEnvelope, match="signature"):
         signer.verify_key.open(posing.envelope(b"{}"))
 
@@ -106,14 +123,17 @@ def test_another_key_is_refused_even_under_our_keyid(signer: Signer, tmp_path: P
         (lambda text: text.replace(",", ", "), "canonical"),
         (lambda text: text.rstrip("\n"), "canonical"),
         (lambda text: json.dumps({**json.loads(text), "extra": 1}), "exactly the keys"),
-        (lambda text: json.dumps({**json.loads(text), "signatures": []}), "exactly one signature"),
+        (lambda text: json.dumps({**json.loads(text), "signatures": []}), "one signature"),
+        (lambda text: json.dumps({**json.loads(text), "signatures": json.loads(text)["signatures"] * 2}), "one signat"),
+        (lambda text: json.dumps({**json.loads(text), "signatures": {}}), "one signature"),
+        (lambda text: text.replace("sshsig:sha256:", "sshsig:sha512:"), "whose digest"),
         (lambda text: json.dumps({**json.loads(text), "payload": 3}), "strings"),
         (lambda text: json.dumps({**json.loads(text), "payload": "***"}), "base64"),
         (lambda text: "[" * 100_000, "plain JSON"),
         (lambda text: "", "plain JSON"),
     ],
 )
-def test_a_second_spelling_is_refused(signer: Signer, change, why: str) -> None:
+def test_a_second_spelling_is_refused(signer: KeySigner, change, why: str) -> None:
     text = signer.envelope(b'{"a":1}').decode("ascii")
     with pytest.raises(BadEnvelope, match=why):
         signer.verify_key.open(change(text).encode("utf-8"))
