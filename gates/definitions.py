@@ -8,21 +8,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from graphlib import CycleError, TopologicalSorter
-from pathlib import PurePosixPath, PureWindowsPath
 from typing import Literal
 
 from engine.errors import UserError
 from engine.models.problem import Problem
 from engine.models.settings import Gate
 from gates.results.table import problem_with
+from gates.strength import SHELLS, gate_weakness, program_name
 from gates.strict_json import digest
 
-_SHELLS = frozenset({"sh", "bash", "dash", "zsh", "fish", "ksh", "cmd", "powershell", "pwsh"})
-_NOTHING_CHECKED = frozenset({"true", "echo", "printf", ":", "exit", "test", "[", "ls", "cat", "dir", "type", "sleep"})
 _SHELL_SYNTAX = re.compile(r"^(\|\|?|&&?|;|[0-9]?>>?|<|2>&1)$")
 _ALWAYS_ZERO = re.compile(r"\|\|\s*(true|:|exit 0)")
-_PRINT_ONLY = re.compile(r"^\s*(print\([^()]*\)|pass|True|import [\w., ]+|exit\(0?\)|sys\.exit\(0?\))\s*$")
-_FILE_EXISTS = re.compile(r"(\.exists\(|path\.isfile\(|\.is_file\()")
 
 
 def gate_digest(gate: Gate) -> str:
@@ -71,6 +67,18 @@ def groups(gates: Sequence[Gate]) -> tuple[tuple[Gate, ...], ...]:
     )
 
 
+def needed_by(gates: Sequence[Gate], name: str) -> tuple[Gate, ...]:
+    """All of `gates` (which are in order) that this gate needs, over any number of steps, in order."""
+    by_name = {gate.name: gate for gate in gates}
+    todo, needed = [name], set[str]()
+    while todo:
+        for need in by_name[todo.pop()].needs:
+            if need in by_name and need not in needed:
+                needed.add(need)
+                todo.append(need)
+    return tuple(gate for gate in gates if gate.name in needed)
+
+
 def select(
     gates: Sequence[Gate], names: Iterable[str] = (), when: Literal["land", "canary"] = "land"
 ) -> tuple[Gate, ...]:
@@ -97,26 +105,23 @@ def problems(gate: Gate) -> tuple[Problem, ...]:
         found.append(Problem(where=f"gate {gate.name}", what=what, do=do, level=level))
 
     if gate.flow:
-        add("error", "a canary flow as a gate comes with The canary", "use run = [...] for now")
+        if gate.inputs or gate.results != "none":
+            add("error", "a gate with a flow has neither inputs nor results", "take them out")
         return tuple(found)
     if not gate.shell and (words := _shell_words(gate.run)):
         what = f"its command uses a shell or its syntax ({words}), which can hide a failure"
         add("error", what, "write a plain argv, or set shell = true, which reports then say")
     if problem := problem_with(gate.results, gate.run):
         add("error", problem, "change run or results in swarm.toml")
-    if gate.results == "none" and (why := _proves_nothing(gate.run)):
-        add("warning", f"it {why}, so it proves nothing", "run something that can fail")
+    if not found and (weak := gate_weakness(gate)):
+        # A person who writes shell = true is taken at his word, and the report says so.
+        found.append(weak.model_copy(update={"level": "warning"}) if gate.shell else weak)
     return tuple(found)
 
 
-def _program(argv: Sequence[str]) -> str:
-    name = PureWindowsPath(PurePosixPath(argv[0]).name).name.lower()
-    return name.removesuffix(".exe")
-
-
 def _shell_words(argv: Sequence[str]) -> str:
-    program = _program(argv)
-    if program in _SHELLS:
+    program = program_name(argv[0])
+    if program in SHELLS:
         return argv[0]
     if program == "env" and len(argv) > 1:
         rest = [word for word in argv[1:] if "=" not in word and not word.startswith("-")]
@@ -124,17 +129,3 @@ def _shell_words(argv: Sequence[str]) -> str:
     if len(argv) == 1 and re.search(r"\s(\|\|?|&&|;)\s", argv[0]):
         return argv[0]
     return next((word for word in argv[1:] if _SHELL_SYNTAX.match(word) or _ALWAYS_ZERO.search(word)), "")
-
-
-def _proves_nothing(argv: Sequence[str]) -> str:
-    program = _program(argv)
-    if program in _NOTHING_CHECKED:
-        return f"only runs {program}"
-    if program.startswith("python") and "-c" in argv:
-        code = " ".join(argv[argv.index("-c") + 1 :][:1])
-        statements = [part for part in re.split(r"[;\n]", code) if part.strip()]
-        if all(_PRINT_ONLY.match(part) for part in statements):
-            return "only prints"
-        if _FILE_EXISTS.search(code) and len(statements) <= 2:
-            return "only looks whether a file exists"
-    return ""

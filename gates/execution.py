@@ -8,23 +8,26 @@ import json
 import os
 import secrets
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol, cast
 
 from engine.errors import InfrastructureFault
 from engine.git.removal import remove_tree
 from engine.git.slots import Slot
 from engine.models.settings import Gate
-from engine.ports import Executor, ProcessResult, ProcessSpec, SandboxPolicy
+from engine.ports import Executor, Overlay, ProcessResult, ProcessSpec, SandboxPolicy
 from engine.process.environment import allowed_environment
-from engine.process.programs import Program
+from engine.process.programs import RUST, Program
 from gates.results.adapter import ResultsAdapter, Seen, Watch
 from gates.threads import in_thread
 
 LOG_CAP_BYTES = 8_000_000
 _TICK_S = 0.25
 _WATCH = "watch.json"
+_KILLED = frozenset(128 + number for number in (1, 2, 9, 15))
+"""Exit codes of what was ended by SIGHUP, SIGINT, SIGKILL or SIGTERM."""
 _NOWHERE = Path("private")
 
 
@@ -32,9 +35,36 @@ class StartOver(Exception):
     """A run that an earlier engine began cannot be continued; what it left is forgotten."""
 
 
+class PreparedCache(Protocol):
+    """A build cache as one run may see it. note: what people should know of it, "" when there is nothing to say."""
+
+    @property
+    def env(self) -> Mapping[str, str]: ...
+    @property
+    def overlays(self) -> tuple[Overlay, ...]: ...
+    @property
+    def writable(self) -> tuple[Path, ...]: ...
+    @property
+    def readable(self) -> tuple[Path, ...]: ...
+    @property
+    def note(self) -> str: ...
+
+
+class WarmCaches(Protocol):
+    """Build caches of slots, from which a run takes and into which only landed trees give. Every call blocks."""
+
+    def prepare(self, slot: Slot, run: Path, program: Program, argv: Sequence[str]) -> PreparedCache: ...
+    def finished(self, prepared: Any, tree: str, green: bool) -> None: ...
+    def promote(self, tree: str) -> None: ...
+
+
 @dataclass(frozen=True)
 class Job:
-    """One gate on one tree. `folder` is this gate's, tree's and definition's alone; `progress` is a JSON-lines file."""
+    """One gate on one tree. `folder` is this gate's, tree's and definition's alone; `progress` is a JSON-lines file.
+
+    leash: the process dies with the engine and is not adopted by the next one. purpose: why it runs, beyond being a
+    gate of the tree. scope: runs of one session that may find in a build cache what the others of their scope built.
+    """
 
     gate: Gate
     tree: str
@@ -44,24 +74,57 @@ class Job:
     progress: Path
     run_id: str
     nice: int
+    leash: bool = False
+    purpose: str = ""
+    scope: str = "gates"
 
 
 @dataclass(frozen=True)
 class Ran:
-    """How it went. `touched`: the run changed tracked files. `timeout_s` is set when that is how it ended."""
+    """How it went. `touched`: the run changed tracked files. `timeout_s` is set when that is how it ended.
+
+    note: what the build cache has to say.
+    """
 
     seen: Seen
     process: ProcessResult
     touched: bool = False
     timeout_s: float | None = None
+    note: str = ""
 
 
-def gate_environment(gate: Gate, scratch: Path = _NOWHERE) -> dict[str, str]:
+@dataclass(frozen=True)
+class _Begun:
+    """What the run was given."""
+
+    watch: Watch
+    scratch: Path
+
+
+@dataclass
+class _Loan:
+    """The build cache of one run, which is given back once, however the run ends."""
+
+    caches: WarmCaches | None
+    tree: str
+    prepared: PreparedCache | None = None
+
+    def take(self, slot: Slot, run: Path, job: Job) -> None:
+        if self.caches is not None:
+            self.prepared = self.caches.prepare(slot, run, job.program, job.gate.run)
+
+    def give_back(self, green: bool) -> None:
+        prepared, self.prepared = self.prepared, None
+        if prepared is not None and self.caches is not None:
+            self.caches.finished(prepared, self.tree, green)
+
+
+def gate_environment(gate: Gate, scratch: Path = _NOWHERE, cache: Mapping[str, str] | None = None) -> dict[str, str]:
     """The complete environment of a gate. Home and temporary files are private to one run.
 
-    Nothing points at a cache that outlives the tree: Python trusts bytecode by size and second of its source, and
-    what one
-    one change leaves in a cache, the next could run. Bytecode lies in the tree's own folders, which a checkout sweeps.
+    Nothing points at a cache that outlives the tree, but for `cache`: Python trusts bytecode by size and second of its
+    source, and what one change leaves in a cache, the next could run. Bytecode lies in the tree's own folders, which a
+    checkout sweeps.
     """
     temporary = str(scratch / "tmp")
     own = {
@@ -70,31 +133,33 @@ def gate_environment(gate: Gate, scratch: Path = _NOWHERE) -> dict[str, str]:
         "TMP": temporary,
         "TEMP": temporary,
     }
-    return allowed_environment({**own, **gate.env}).values
+    return allowed_environment({**own, **(cache or {}), **gate.env}).values
 
 
-async def execute(executor: Executor, slot: Slot, job: Job) -> Ran:
+async def execute(executor: Executor, slot: Slot, job: Job, caches: WarmCaches | None = None) -> Ran:
     """Run the gate in the slot as it is, or go on with the run that an earlier engine began there.
 
     Cancelling kills the process tree. Raises InfrastructureFault when the process was lost, and StartOver when an
     earlier engine's run was lost or has run elsewhere.
     """
-    continued = is_begun(job.folder)
+    continued, loan = is_begun(job.folder), _Loan(caches, job.tree)
     try:
-        watch, scratch = await in_thread(_prepare, job.folder, slot.path)
-        ran = await _once(executor, slot, job, watch, scratch)
-    except asyncio.CancelledError:
-        _forget(job.folder)
+        begun = await in_thread(_prepare, job, slot, loan)
+        process = await _once(executor, slot, job, begun, loan.prepared)
+        ran = await in_thread(_conclude_run, slot, job, begun, process, loan)
+    except BaseException:
+        await in_thread(_abandon, job.folder, loan)
         raise
-    await in_thread(remove_tree, scratch)
-    lost = ran.process.end not in ("exited", "wall_timeout", "idle_timeout")
-    # Of a run that somebody else began only an untouched tree in its own slot proves what it ran on.
-    if continued and (lost or ran.touched or not slot.adopted):
-        await in_thread(_forget, job.folder)
+    lost = process.end not in ("exited", "wall_timeout", "idle_timeout")
+    # Of a run that somebody else began only an untouched tree in its own slot proves what it ran on, and what killed
+    # its engine (a shutdown, a sweep) may have killed it too.
+    elsewhere = not slot.adopted or begun.watch.tree != slot.path
+    if continued and (lost or process.exit_code in _KILLED or ran.touched or elsewhere):
+        await in_thread(forget, job.folder)
         raise StartOver
-    if lost and ran.process.end != "not_started":
-        await in_thread(_forget, job.folder)
-        raise InfrastructureFault(f"the process of gate {job.gate.name} was {ran.process.end} ({ran.process.note})")
+    if lost and process.end != "not_started":
+        await in_thread(forget, job.folder)
+        raise InfrastructureFault(f"the process of gate {job.gate.name} was {process.end} ({process.note})")
     return ran
 
 
@@ -103,14 +168,40 @@ def is_begun(folder: Path) -> bool:
     return (folder / _WATCH).exists()
 
 
+def lease_of(folder: Path) -> str:
+    """The key of the lease under which the run in this folder was begun; "" when none was."""
+    try:
+        return str(json.loads((folder / _WATCH).read_text(encoding="utf-8"))["lease"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
 def conclude(folder: Path) -> None:
-    """The run has been reported on: asked for again, it runs again. Its log stays."""
+    """The run has been reported on: asked for again, it runs again. Its log stays, its results do not."""
     (folder / _WATCH).unlink(missing_ok=True)
+    remove_tree(folder / "exchange")
 
 
-async def _once(executor: Executor, slot: Slot, job: Job, watch: Watch, scratch: Path) -> Ran:
+def forget(folder: Path) -> None:
+    """Remove a run with all that it left."""
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        remove_tree(Path(json.loads((folder / _WATCH).read_text(encoding="utf-8"))["scratch"]))
+    remove_tree(folder)
+
+
+def _abandon(folder: Path, loan: _Loan) -> None:
+    with contextlib.suppress(OSError):  # it says no more than what ended the run
+        loan.give_back(False)
+    forget(folder)
+
+
+async def _once(
+    executor: Executor, slot: Slot, job: Job, begun: _Begun, prepared: PreparedCache | None
+) -> ProcessResult:
+    watch, scratch = begun.watch, begun.scratch
     launch = job.adapter.launch((str(job.program.path), *job.gate.run[1:]), watch)
-    env = gate_environment(job.gate, scratch)
+    env = gate_environment(job.gate, scratch, prepared.env if prepared else None)
+    _find_toolchain(env, job.program)
     spec = ProcessSpec(
         run_id=job.run_id,
         argv=launch.argv,
@@ -118,51 +209,75 @@ async def _once(executor: Executor, slot: Slot, job: Job, watch: Watch, scratch:
         env=env,
         folder=job.folder,
         wall_s=job.gate.timeout,
-        leash=False,
+        leash=job.leash,
         nice=job.nice,
         log_cap=LOG_CAP_BYTES,
         policy=SandboxPolicy(
-            writable=(slot.path, scratch, watch.exchange),
-            readable=(*job.program.roots, *launch.readable, *_tools(env)),
+            writable=(slot.path, scratch, watch.exchange, *(prepared.writable if prepared else ())),
+            readable=(*job.program.roots, *launch.readable, *_tools(env), *(prepared.readable if prepared else ())),
+            overlays=prepared.overlays if prepared else (),
         ),
     )
     async with _followed(job, watch.exchange):
-        process = await executor.run(spec)
-    touched = True if slot.tree is None else bool(await in_thread(slot.unchanged))
-    if process.end in ("wall_timeout", "idle_timeout"):
-        return Ran(Seen(), process, touched, job.gate.timeout)
-    if process.exit_code is None:
-        return Ran(Seen(), process, touched)
-    seen = await asyncio.to_thread(job.adapter.read, process.exit_code, watch)
-    return Ran(seen, process, touched)
+        return await executor.run(spec)
 
 
-def _prepare(folder: Path, tree: Path) -> tuple[Watch, Path]:
-    """Fresh private folders, or those of the run that is being continued. The note is written last, as one piece."""
+def _conclude_run(slot: Slot, job: Job, begun: _Begun, process: ProcessResult, loan: _Loan) -> Ran:
+    """Everything that is to be read after a run, in one go."""
+    touched = True if slot.tree is None else bool(slot.unchanged())
+    timed_out = process.end in ("wall_timeout", "idle_timeout")
+    seen = Seen()
+    if process.exit_code is not None and not timed_out:
+        seen = job.adapter.read(process.exit_code, begun.watch)
+    remove_tree(begun.scratch)
+    note = loan.prepared.note if loan.prepared is not None else ""
+    clean = process.exit_code == 0 and not (touched or seen.problems or seen.fault)
+    loan.give_back(clean and "failed" not in seen.outcomes.values())
+    return Ran(seen, process, touched, job.gate.timeout if timed_out else None, note)
+
+
+def _prepare(job: Job, slot: Slot, loan: _Loan) -> _Begun:
+    """Fresh private folders, or those of the run that is being continued. The note is written last, as one piece.
+
+    Raises StartOver for a note that cannot be read, as a power loss can leave it.
+    """
+    folder = job.folder
     note = folder / _WATCH
     exchange = folder / "exchange"
     if note.exists():
-        found: Mapping[str, str] = json.loads(note.read_text(encoding="utf-8"))
-        return Watch(exchange, found["nonce"], Path(found["tree"])), Path(found["scratch"])
-    remove_tree(folder)
+        try:
+            found = cast("dict[str, str]", json.loads(note.read_text(encoding="utf-8")))
+            return _Begun(Watch(exchange, found["nonce"], Path(found["tree"])), Path(found["scratch"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise StartOver from error
+    if folder.exists():
+        remove_tree(folder)
     exchange.mkdir(parents=True)
     nonce = secrets.token_hex(32)
     (exchange / "nonce").write_text(nonce, encoding="ascii")
     # Not below the state folder: its long path leaves no room for a socket's name.
     scratch = Path(tempfile.mkdtemp(prefix="swarm-")).resolve()
-    for name in ("home", "tmp"):
-        (scratch / name).mkdir()
-    fresh = note.with_suffix(".new")
-    fresh.write_text(json.dumps({"nonce": nonce, "scratch": str(scratch), "tree": str(tree)}), encoding="utf-8")
-    fresh.chmod(0o600)
-    fresh.replace(note)
-    return Watch(exchange, nonce, tree), scratch
+    try:
+        for name in ("home", "tmp"):
+            (scratch / name).mkdir()
+        loan.take(slot, folder.parent / job.scope / folder.name, job)
+        fresh = note.with_suffix(".new")
+        known = {"nonce": nonce, "scratch": str(scratch), "tree": str(slot.path), "lease": slot.key}
+        fresh.write_text(json.dumps(known), encoding="utf-8")
+        fresh.chmod(0o600)
+        fresh.replace(note)
+    except BaseException:
+        remove_tree(scratch)  # nothing names it yet
+        raise
+    return _Begun(Watch(exchange, nonce, slot.path), scratch)
 
 
-def _forget(folder: Path) -> None:
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        remove_tree(Path(json.loads((folder / _WATCH).read_text(encoding="utf-8"))["scratch"]))
-    remove_tree(folder)
+def _find_toolchain(env: dict[str, str], program: Program) -> None:
+    """Puts the folder of a Rust tool that was found behind rustup's proxy first in PATH, where its siblings look for
+    each other: the proxies find nothing without the user's home folder."""
+    folders, own = env.get("PATH", "").split(os.pathsep), str(program.path.parent)
+    if program.path.stem in RUST and program.path.is_absolute() and own not in folders:
+        env["PATH"] = os.pathsep.join([own, *folders])
 
 
 def _tools(env: Mapping[str, str]) -> tuple[Path, ...]:
@@ -184,7 +299,8 @@ async def _followed(job: Job, exchange: Path):
         nonlocal told
         if (now := job.adapter.progress(exchange)) != told:
             told = now
-            line = json.dumps({"gate": job.gate.name, "done": now[0], "failed": now[1]})
+            row: dict[str, Any] = {"gate": job.gate.name, "done": now[0], "failed": now[1]}
+            line = json.dumps(row | ({"purpose": job.purpose} if job.purpose else {}))
             with job.progress.open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
 
@@ -199,7 +315,6 @@ async def _followed(job: Job, exchange: Path):
     finally:
         if follower is not None:
             follower.cancel()
-            with contextlib.suppress(asyncio.CancelledError, OSError):
-                await follower
+            await asyncio.gather(follower, return_exceptions=True)
             with contextlib.suppress(OSError):
-                tell()
+                await in_thread(tell)

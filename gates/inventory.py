@@ -23,12 +23,16 @@ def outcomes_of(store: ArtifactStore, result: GateResult) -> dict[str, TestOutco
     return {str(name): _OUTCOMES.get(outcome, "failed") for name, outcome in found.items()}
 
 
-def inventories(store: ArtifactStore, base: VerificationReport | None) -> dict[str, list[str]]:
-    """Gate name -> ids of the tests that passed on the base. Raises InfrastructureFault when an artifact is gone."""
+def outcomes_by_gate(store: ArtifactStore, base: VerificationReport | None) -> dict[str, dict[str, TestOutcome]]:
+    """Gate name -> outcome per test id on the base. Raises InfrastructureFault when an artifact is gone."""
     if base is None:
         return {}
     try:
-        seen = {result.name: outcomes_of(store, result) for result in base.gates}
+        return {result.name: outcomes_of(store, result) for result in base.gates}
     except SwarmError as error:
         raise InfrastructureFault(f"the base's inventory of tests cannot be read: {error}") from error
-    return {gate: [name for name, outcome in tests.items() if outcome == "passed"] for gate, tests in seen.items()}
+
+
+def passed(outcomes: Mapping[str, TestOutcome]) -> list[str]:
+    """The tests that passed: the inventory that a change is held to."""
+    return [name for name, outcome in outcomes.items() if outcome == "passed"]

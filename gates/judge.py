@@ -41,7 +41,7 @@ def judge(
     no result now or is skipped is LOST, unless `gone` names it or a prefix of it. touched: tracked files were changed.
     """
     if seen.fault:
-        return Judgement("error", _sentence(seen.fault))
+        return Judgement("error", printable(seen.fault))
     tally = Counter(seen.outcomes.values())
     failing = tuple(sorted(name for name, outcome in seen.outcomes.items() if outcome == "failed"))
     lost = lost_tests(seen.outcomes, inventory, gone) if counts else ()
@@ -59,7 +59,7 @@ def judge(
         reasons.append(f"{len(lost)} {_tests(len(lost))} that passed on the base did not run (LOST): {_named(lost)}")
     return Judgement(
         "red" if reasons else "green",
-        _sentence("; ".join(reasons)) if reasons else "",
+        printable("; ".join(reasons)) if reasons else "",
         tally["passed"], tally["failed"], tally["skipped"], lost, failing,
     )  # fmt: skip
 
@@ -103,7 +103,7 @@ def _tests(count: int) -> str:
     return "test" if count == 1 else "tests"
 
 
-def _sentence(text: str) -> str:
+def printable(text: str) -> str:
     """One printable line that ends in a full stop; names of tests are the tree's own words."""
     line = "".join(sign if sign.isprintable() else f"\\x{ord(sign):02x}" for sign in text[:_MAX_REASON]).strip()
     return line if line.endswith(".") else f"{line}."

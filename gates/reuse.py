@@ -1,4 +1,4 @@
-"""Green results that need no second run: the same gate on the same tree with the same tools.
+"""Results that need no second run: the same gate on the same input with the same tools.
 
 An entry is only a pointer into a signed report, so whoever can write these files still cannot make a gate green.
 """
@@ -6,12 +6,13 @@ An entry is only a pointer into a signed report, so whoever can write these file
 from __future__ import annotations
 
 import json
-import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 from engine.errors import SwarmError
-from engine.models.report import GateResult
+from engine.models.report import GateResult, VerificationReport
 from engine.models.settings import Gate
 from gates.definitions import gate_digest
 from gates.report import Reports
@@ -19,7 +20,68 @@ from gates.strict_json import digest
 
 KEYS = "cache_keys"
 """Field of a report's `extra`: gate name -> the key under which its result may be reused."""
-_VERSION = 1
+REUSED_FROM = "reused_from"
+"""Field of a report's `extra`: gate name -> the other tree that a reused result was seen on (gates with `inputs`)."""
+_VERSION = 2
+_RETRY_POLICY = "tests with a record of flaking, once, on a fresh checkout"
+_LAST = "last.json"
+_REMEMBERED = 16
+_SHOWN = 60
+
+
+@dataclass(frozen=True)
+class Key:
+    """What a result depends on, by name. `of_tree`: the input is the whole tree, else the declared part of it."""
+
+    parts: Mapping[str, Any]
+    digest: str
+    of_tree: bool = True
+
+    def shown(self) -> dict[str, str]:
+        """Each part for a person: itself where it is short, else a short digest of it."""
+        return {name: _shown(name, value) for name, value in self.parts.items()}
+
+
+@dataclass(frozen=True)
+class Found:
+    """A result that stands. `tree` is the one that it was seen on."""
+
+    result: GateResult
+    tree: str
+
+
+def make_key(
+    gate: Gate,
+    *,
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    machine: str,
+    tools: Sequence[str],
+    sandbox: str,
+    adapter: str,
+    needs: Mapping[str, str],
+    tree: str,
+    inputs: str = "",
+    flow: object = None,
+) -> Key:
+    """The key of one gate. tools: identities of what runs it. needs: gate name -> digest of its key. inputs: digest of
+    the declared part of the tree, "" = the tree itself is the input."""
+    parts: dict[str, Any] = {
+        "argv": list(argv),
+        "environment": dict(env),
+        "timeout": gate.timeout,
+        "retry policy": _RETRY_POLICY,
+        "definition": f"v{_VERSION} {gate_digest(gate)}",
+        "machine": machine,
+        "sandbox": sandbox,
+        "tools": list(tools),
+        "results": adapter,
+        "needs": dict(needs),
+        "input": inputs or tree,
+    }
+    if flow is not None:
+        parts["flow"] = flow
+    return Key(parts, digest(parts), of_tree=not inputs)
 
 
 class Reuse:
@@ -28,59 +90,84 @@ class Reuse:
     def __init__(self, folder: Path, reports: Reports) -> None:
         self._folder = folder
         self._reports = reports
+        self._loaded: dict[str, VerificationReport] = {}
 
-    def find(self, key: str, gate: Gate, tree: str) -> GateResult | None:
-        """The green result that was signed under this key, or None."""
-        try:
-            entry = json.loads(self._path(key).read_text(encoding="utf-8"))
-            report = self._reports.load(str(entry["report"]))
-        except (OSError, ValueError, KeyError, TypeError, SwarmError):
+    def find(self, key: Key, gate: Gate, tree: str, flaky: Collection[str] = ()) -> Found | None:
+        """The green result that was signed under this key, or None.
+
+        A pass by retry holds for its exact tree, and only while the tests are still known as flaky.
+        """
+        report = self.report(key.digest)
+        if report is None or (key.of_tree and report.tree != tree):
             return None
         keys = report.extra.get(KEYS)
-        if report.tree != tree or not isinstance(keys, dict) or keys.get(gate.name) != key:
+        if not isinstance(keys, dict) or cast("dict[str, Any]", keys).get(gate.name) != key.digest:
             return None
         result = next((result for result in report.gates if result.name == gate.name), None)
-        fits = result is not None and result.result == "green" and result.definition == gate_digest(gate)
-        return result if fits else None
+        if result is None or result.result != "green" or result.definition != gate_digest(gate):
+            return None
+        if result.retried and (report.tree != tree or not set(result.retried) <= set(flaky)):
+            return None
+        return Found(result, report.tree)
 
-    def remember(self, keys: Mapping[str, str], results: Sequence[GateResult], report: str) -> None:
-        """Note the fresh green results of a signed report. A disk that cannot take the note is no reason to fail."""
-        for result in results:
-            if result.result == "green" and not result.cached and result.name in keys:
-                path = self._path(keys[result.name])
-                try:
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-                    fresh.write_text(json.dumps({"report": report}), encoding="ascii")  # lost in a crash: runs again
-                    fresh.replace(path)
-                except OSError:
-                    continue
+    def remember(self, keys: Mapping[str, Key], results: Sequence[GateResult], report: str) -> None:
+        """Note the fresh results of a signed report. A disk that cannot take the note is no reason to fail."""
+        fresh = [result for result in results if result.name in keys and not result.cached]
+        for result in fresh:
+            if result.result == "green":
+                self.point(keys[result.name].digest, report)
+        if fresh:
+            last = self._last() | {result.name: keys[result.name].shown() for result in fresh}
+            self._write(self._folder / _LAST, last)
+
+    def last(self, gate: str) -> dict[str, str] | None:
+        """The shown parts of the key of the newest run of a gate of this name. For people, no evidence."""
+        parts = self._last().get(gate)
+        if not isinstance(parts, dict):
+            return None
+        return {name: str(value) for name, value in cast("dict[str, Any]", parts).items()}
+
+    def _last(self) -> dict[str, Any]:
+        try:
+            found: Any = json.loads((self._folder / _LAST).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+
+    def point(self, key: str, report: str) -> None:
+        """Note that this signed report has what is known under the key."""
+        self._write(self._path(key), {"report": report})
+
+    def report(self, key: str) -> VerificationReport | None:
+        """The signed report that the note of a key points to. What it says has still to be compared with the key."""
+        try:
+            noted = str(json.loads(self._path(key).read_text(encoding="utf-8"))["report"])
+            if noted not in self._loaded:
+                report = self._reports.load(noted)
+                while len(self._loaded) >= _REMEMBERED:
+                    self._loaded.pop(next(iter(self._loaded)), None)
+                self._loaded[noted] = report
+            return self._loaded[noted]
+        except (OSError, ValueError, KeyError, TypeError, SwarmError):
+            return None
+
+    def _write(self, path: Path, fields: Mapping[str, Any]) -> None:
+        """A note that is torn or lost is as good as none, so nothing is hardened."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(fields), encoding="ascii")
+        except OSError:
+            return
 
     def _path(self, key: str) -> Path:
         text = key.removeprefix("sha256:")
         return self._folder / text[:2] / text[2:]
 
 
-def reuse_key(
-    tree: str,
-    gate: Gate,
-    *,
-    argv: Sequence[str],
-    env: Mapping[str, str],
-    tools: Sequence[str],
-    adapter: str,
-    needs: Sequence[str],
-) -> str:
-    """The digest of what a result depends on. tools: whatever else identifies the machine's part in it."""
-    return digest(
-        {
-            "version": _VERSION,
-            "tree": tree,
-            "definition": gate_digest(gate),
-            "argv": list(argv),
-            "env": dict(env),
-            "tools": list(tools),
-            "adapter": adapter,
-            "needs": sorted(needs),
-        }
-    )
+def _shown(name: str, value: object) -> str:
+    if name == "environment":  # values may be secret
+        return digest(value)[7:19]
+    text = " ".join(map(str, cast("list[object]", value))) if isinstance(value, list) else str(value)
+    if name == "timeout":
+        return f"{value:g} s"
+    return text if len(text) <= _SHOWN and text.isprintable() and text != "{}" else digest(value)[7:19] if value else ""

@@ -11,7 +11,7 @@ _LARGEST_HASHED_BYTES = 64_000_000
 
 
 class Toolchain:
-    """Identities of programs, remembered as long as the file on disk stays the same."""
+    """Identities of programs, remembered as long as the file on disk stays the same. From any thread."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, int, int], str] = {}

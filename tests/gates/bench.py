@@ -65,12 +65,12 @@ class Bench:
         self.runner = self.make_runner(epoch)
         self.asked = 0
 
-    def make_runner(self, epoch: str) -> LocalGateRunner:
-        """A runner as an engine that has just started would have it."""
+    def make_runner(self, epoch: str, slots: int = 1, **more: Any) -> LocalGateRunner:
+        """A runner as an engine that has just started would have it. more: further arguments of the runner."""
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         return LocalGateRunner(
             hub=self.hub,
-            slots=Slots(self.hub, self.state / "slots", 1),
+            slots=Slots(self.hub, self.state / "slots", slots),
             executor=LocalExecutor(self.sandbox, f"{self.state}/{epoch}"),
             sandbox=self.sandbox,
             store=self.store,
@@ -79,6 +79,7 @@ class Bench:
             signer=self.signer,
             programs=Programs(path),
             clock=WallClock(),
+            **more,
         )
 
     def git(self, *argv: str) -> str:

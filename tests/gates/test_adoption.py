@@ -3,11 +3,14 @@
 import asyncio
 import json
 import os
+import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
+from engine.git.removal import remove_tree
 from tests.gates.bench import Bench, gate, only
 
 COUNTED = """
@@ -119,3 +122,44 @@ async def test_nothing_private_is_left_behind(bench: Bench, tmp_path: Path, monk
     before = set(tmp_path.iterdir())
     await bench.gates(bench.base_tree, gate())
     assert set(tmp_path.iterdir()) == before
+
+
+async def test_a_note_that_a_power_loss_left_empty_costs_one_more_run(bench: Bench, story: Story) -> None:
+    await in_a_dying_engine(bench, story, "k")
+    story.go.touch()
+    deadline = time.monotonic() + 20
+    while not list(bench.runs.glob("k/*/result.json")):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+    (note,) = bench.runs.glob("k/*/watch.json")
+    lost = Path(json.loads(note.read_text())["scratch"])
+    note.write_bytes(b"")
+    assert (await bench.gates(story.tree, gate(), key="k")).report.result == "green"
+    assert story.count.read_text() == "xx"
+    remove_tree(lost)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="exit codes tell of signals on POSIX only")
+async def test_a_gate_that_was_killed_with_its_engine_is_no_red_gate_and_runs_again(bench: Bench, story: Story) -> None:
+    await in_a_dying_engine(bench, story, "k")
+    (exchange,) = bench.runs.glob("k/*/exchange")
+    (gates_process,) = [
+        process
+        for process in psutil.process_iter()
+        if with_argument(process, str(exchange)) and not with_argument(process, "shim.py")
+    ]
+    gates_process.kill()
+    story.go.touch()
+    deadline = time.monotonic() + 20
+    while not list(bench.runs.glob("k/*/result.json")):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+    assert (await bench.gates(story.tree, gate(), key="k")).report.result == "green"
+    assert story.count.read_text() == "xx"
+
+
+def with_argument(process: psutil.Process, word: str) -> bool:
+    try:
+        return any(argument.endswith(word) for argument in process.cmdline())
+    except psutil.Error:
+        return False

@@ -164,7 +164,8 @@ async def test_a_program_that_the_tree_lacks_is_red(bench: Bench) -> None:
 
 
 async def test_an_exit_code_decides_where_there_are_no_tests(bench: Bench) -> None:
-    good, bad = (gate(run=("python", "-c", f"raise SystemExit({n})"), results="none") for n in (0, 3))
+    code = "raise SystemExit({} if open('README.md').read() else {})"
+    good, bad = (gate(run=("python", "-c", code.format(*n)), results="none") for n in ((0, 3), (3, 0)))
     assert (await bench.gates(bench.base_tree, good)).report.result == "green"
     report = (await bench.gates(bench.base_tree, bad)).report
     assert only(report).reason == "the command ended with exit code 3."
@@ -183,7 +184,7 @@ async def test_what_needs_a_red_gate_is_skipped(bench: Bench) -> None:
 
 async def test_a_gate_finds_what_its_needs_have_built_and_no_other_gate_does(bench: Bench) -> None:
     build = gate("build", ("python", "-c", "open('built', 'w').close()"), "none")
-    code = "import os; assert os.path.exists('built')"
+    code = "open('built')"
     report = (
         await bench.gates(
             bench.base_tree,
@@ -205,6 +206,15 @@ async def test_a_shell_is_refused_unless_the_settings_say_so(bench: Bench) -> No
     report = (await bench.gates(bench.base_tree, gate(run=run, results="none", shell=True))).report
     assert report.result == "green"
     assert "shell" in report.flags
+
+
+@pytest.mark.parametrize("code", ["print('placeholder gate')", "import os; assert os.path.exists('README.md')", "pass"])
+async def test_a_gate_that_cannot_fail_is_refused_with_the_reason(bench: Bench, code: str) -> None:
+    report = (await bench.gates(bench.base_tree, gate(run=("python", "-c", code), results="none"))).report
+    assert (report.result, only(report).result) == ("error", "error")
+    assert only(report).reason.startswith("it ")
+    real = gate(run=("python", "-c", "assert open('README.md').read()"), results="none")
+    assert (await bench.gates(bench.base_tree, real)).report.result == "green"
 
 
 async def test_without_gates_nothing_is_proved(bench: Bench) -> None:
