@@ -8,10 +8,11 @@ from typing import Any
 
 HONEST = ("rect-inset", "text-align", "close-view", "docs-events")
 SCOPE, BREAKS, UNFOUND = "scrollbar", "history-limit", "stress-seeds"
+WEAKENS, UNPROVED, BRINGS = "part-cells", "link-spaces", "plain-letters"
 PAIR = ("stamp-rename", "status-overlay")
 CANARY, BUG = "frame-cache", "bug-frame-cache-1"
 ASKS, HANGS = "drop-legacy", "list-blocks"
-ENOUGH_HEALTHY, ENOUGH_REJECTIONS = 8, 3
+ENOUGH_HEALTHY, ENOUGH_REJECTIONS = 11, 6
 REASON_CHARS = 160
 
 Happened = Mapping[str, Any]
@@ -133,6 +134,24 @@ def _out_of_scope(night: _Night) -> Told:
     return happened, f"guard {denied.get('rule')}: {evidence}"
 
 
+def _refused_for(order: str, words: str) -> Callable[[_Night], Told]:
+    """Rejected with a reason that has these words, then landed."""
+
+    def tell(night: _Night) -> Told:
+        rejection = night.rejected_for_what_it_changed(order)
+        if rejection is not None and words not in " ".join(map(str, rejection.get("reasons") or [])):
+            return False, f"{order} was rejected for something else ({_why(rejection)})"
+        return _rejected_then_right(order)(night)
+
+    return tell
+
+
+def _brings_a_package(night: _Night) -> Told:
+    if night.one("guardrail_denied", BRINGS, rule="dependencies") is None:
+        return False, f"no guard denied the package of {BRINGS}"
+    return _rejected_then_right(BRINGS)(night)
+
+
 def _red_together(night: _Night) -> Told:
     for first, second in (PAIR, PAIR[::-1]):
         landing, rejection = night.one("change_landed", first), night.rejected_for_what_it_changed(second)
@@ -219,6 +238,9 @@ _CHAPTERS: tuple[tuple[str, Callable[[_Night], Told]], ...] = (
     ("breaks a unit test", _rejected_then_right(BREAKS)),
     ("green alone, red together", _red_together),
     ("a gate without tests is red", _rejected_then_right(UNFOUND)),
+    ("weakens a test", _refused_for(WEAKENS, "test_only_whole_cells_count")),
+    ("a fix without a test that failed", _refused_for(UNPROVED, "before")),
+    ("a dependency nobody allowed", _brings_a_package),
     ("hangs, is stopped, loses nothing", _hung),
     ("asks for something dangerous", _asked),
     ("passes every gate, fails the canary", _canary_red),

@@ -54,7 +54,7 @@ def land(demo, name: str, attempt: int) -> None:
 
 def test_every_script_has_the_format(demo) -> None:
     scripts = sorted(demo.scripts.glob("*.toml"))
-    assert len(scripts) == 13
+    assert len(scripts) == 16
     for path in scripts:
         parse_script(path.read_text(encoding="utf-8"), path.name)
 
@@ -119,6 +119,48 @@ def test_two_are_green_alone_and_red_together_and_either_can_mend_it(demo, first
     assert red(demo) == []
 
 
+def afresh(demo) -> None:
+    demo.git("reset", "-q", "--hard")
+    demo.git("clean", "-fdq")
+
+
+def put_back(demo, path: str) -> None:
+    demo.git("checkout", "-q", "HEAD", "--", path)
+
+
+def test_the_fix_is_tested_by_nothing_once(demo) -> None:
+    played(demo, "link-spaces", 1)
+    assert red(demo) == []
+    put_back(demo, "tinykit/document.py")
+    assert red(demo) == [], "its test is green without the fix"
+    afresh(demo)
+    played(demo, "link-spaces", 2)
+    assert (outside(demo, "link-spaces"), red(demo)) == ([], [])
+    put_back(demo, "tinykit/document.py")
+    assert len(red(demo)) == 2, "its tests are red without the fix"
+
+
+def test_the_part_cells_loosen_an_old_test_once(demo) -> None:
+    played(demo, "part-cells", 1)
+    assert (outside(demo, "part-cells"), red(demo)) == ([], [])
+    put_back(demo, "tests/unit/test_geometry.py")
+    assert red(demo) == ["tests.unit.test_geometry.CellsTest.test_only_whole_cells_count"]
+    afresh(demo)
+    played(demo, "part-cells", 2)
+    assert (outside(demo, "part-cells"), red(demo)) == ([], [])
+    assert "tests/unit/test_geometry.py" not in changed(demo)
+
+
+def test_the_plain_letters_come_with_a_package_once(demo) -> None:
+    played(demo, "plain-letters", 1)
+    assert outside(demo, "plain-letters") == []
+    assert "requirements.txt" in changed(demo)
+    afresh(demo)
+    played(demo, "plain-letters", 2)
+    assert (outside(demo, "plain-letters"), red(demo)) == ([], [])
+    assert "requirements.txt" not in changed(demo)
+
+
 def test_the_lists_hang_once_with_their_edits_made(demo) -> None:
     with pytest.raises(subprocess.TimeoutExpired) as stopped:
         demo.play("list-blocks", 1, timeout_s=1)
@@ -156,7 +198,15 @@ def test_the_night_in_order(demo) -> None:
     """Each order's last attempt on top of the others, then the cache that only the canary can catch."""
     for name in ["rect-inset", "close-view", *HONEST[3:], "text-align"]:
         land(demo, name, 1)
-    for name in ["list-blocks", "scrollbar", "history-limit", "stress-seeds"]:
+    for name in [
+        "list-blocks",
+        "scrollbar",
+        "history-limit",
+        "stress-seeds",
+        "link-spaces",
+        "part-cells",
+        "plain-letters",
+    ]:
         land(demo, name, 2)
     land(demo, "stamp-rename", 1)
     land(demo, "status-overlay", 2)

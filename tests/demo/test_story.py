@@ -34,7 +34,13 @@ def night() -> list[dict[str, Any]]:
     rejected("scrollbar", "tinykit/surface.py is outside the scope")
     rejected("history-limit", "gate unit is red")
     rejected("stress-seeds", "gate stress ran no test")
+    rejected("part-cells", "1 old test fails: tests.unit.test_geometry.CellsTest.test_only_whole_cells_count")
+    rejected("link-spaces", "no test of this fix failed before it")
+    add("guardrail_denied", "plain-letters", rule="dependencies")
+    rejected("plain-letters", "Unidecode is not allowed")
     for order in ("scrollbar", "history-limit", "stress-seeds", "stamp-rename"):
+        landed(order)
+    for order in ("part-cells", "link-spaces", "plain-letters"):
         landed(order)
     rejected("status-overlay", "gate unit is red")
     landed("status-overlay")
@@ -68,7 +74,7 @@ def test_a_whole_night_is_told() -> None:
 
 
 def test_an_empty_night_tells_nothing() -> None:
-    assert len(missing([])) == len(told([])) == 11
+    assert len(missing([])) == len(told([])) == 14
 
 
 @pytest.mark.parametrize(
@@ -82,6 +88,9 @@ def test_an_empty_night_tells_nothing() -> None:
         ("change_rejected", "status-overlay", "green alone, red together"),
         ("change_landed", "status-overlay", "green alone, red together"),
         ("change_rejected", "stress-seeds", "a gate without tests is red"),
+        ("change_rejected", "part-cells", "weakens a test"),
+        ("change_rejected", "link-spaces", "a fix without a test that failed"),
+        ("guardrail_denied", "plain-letters", "a dependency nobody allowed"),
         ("run_finished", "list-blocks", "hangs, is stopped, loses nothing"),
         ("approval_asked", "drop-legacy", "asks for something dangerous"),
         ("main_restored", "", "passes every gate, fails the canary"),
