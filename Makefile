@@ -17,6 +17,7 @@ help:
 	@echo "make contracts  import-linter: the layers"
 	@echo "make bench      the figures, printed"
 	@echo "make bench-room the figures of the control room, beside a bare Textual app"
+	@echo "make bench-gates  what gates cost, beside just, nox, tox, pre-commit and prek (installed on demand)"
 	@echo "make screenshots  the pictures of the control room, drawn anew from a demo's night (PNG needs Chromium)"
 	@echo "make lock       writes requirements-dev.lock afresh (needs the network)"
 	@echo "make clean      removes the virtual environment and all caches"
@@ -49,6 +50,9 @@ bench: $(READY)
 
 bench-room: $(READY)
 	@$(PYTHON) -m benchmarks room $(ARGS)
+
+bench-gates: $(READY)
+	@$(PYTHON) -m benchmarks gates $(ARGS)
 
 screenshots: $(READY)
 	@$(PYTHON) -m screenshots $(ARGS)
@@ -83,4 +87,4 @@ $(READY): requirements-dev.lock pyproject.toml
 	fi; \
 	touch $(READY)
 
-.PHONY: help demo test test-all test-slow lint types contracts bench bench-room screenshots lock clean
+.PHONY: help demo test test-all test-slow lint types contracts bench bench-room bench-gates screenshots lock clean

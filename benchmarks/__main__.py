@@ -8,14 +8,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import sys
 import tempfile
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import idle, journal, landing, room, start, status
+from benchmarks import gates, idle, journal, landing, room, start, status
 from benchmarks.figure import Figure, Scale, tiny
 from benchmarks.table import as_json, as_text
+from engine.git.door import git_version
 
 BENCHMARKS: dict[str, Callable[[Scale], list[Figure]]] = {
     "landing": landing.measure,
@@ -24,6 +27,7 @@ BENCHMARKS: dict[str, Callable[[Scale], list[Figure]]] = {
     "idle": idle.measure,
     "status": status.measure,
     "room": room.measure,
+    "gates": gates.measure,
 }
 
 
@@ -32,6 +36,13 @@ def load() -> str:
     if sys.platform == "win32":
         return f"{os.cpu_count()} processors"
     return f"{os.cpu_count()} processors, load average {os.getloadavg()[0]:.1f}"
+
+
+def machine() -> str:
+    """What was measured on, and when: figures mean nothing without."""
+    system = f"{platform.system()} {platform.release()}, {platform.machine()}"
+    git = ".".join(map(str, git_version()))
+    return f"{datetime.now(UTC):%Y-%m-%d}: {system}, Python {platform.python_version()}, git {git}"
 
 
 def main() -> None:
@@ -55,7 +66,7 @@ def main() -> None:
     if options.json:
         print(json.dumps({"before": before, "after": load(), "figures": as_json(figures)}, indent=2))
     else:
-        print(f"{as_text(figures)}\n\nbefore: {before}; after: {load()}")
+        print(f"{as_text(figures)}\n\n{machine()}\nbefore: {before}; after: {load()}")
 
 
 if __name__ == "__main__":

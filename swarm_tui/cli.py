@@ -1,8 +1,8 @@
 """Where the command `swarm` begins: errors are one sentence on stderr, and the exit code of the contract.
 
 `swarm status` is what prompts and scripts ask again and again, and the room should be there at once. Plainly written
-they go straight to their functions, since loading the full parser takes a third of the time; everything else, and these
-with anything unusual, goes there.
+they go straight to their functions, since loading the full parser takes a third of the time, and so does `swarm gates`
+when its last answer still stands; everything else, and these with anything unusual, goes there.
 """
 
 from __future__ import annotations
@@ -70,6 +70,11 @@ def main() -> None:
 
 def _run(words: Sequence[str]) -> int | None:
     plain = plainly(words)
+    if words and words[0] == "gates":
+        from swarm_tui.gating.quick import answer_quickly
+
+        if (said := answer_quickly(words[1:])) is not None:
+            return said
     if plain is not None and plain.command == "status":
         from swarm_tui.inspecting import print_status
 

@@ -279,7 +279,7 @@ def cancel(work_order: str, repo: Repo = None, state: State = None) -> None:
 
 @app.command()
 def gates(
-    revision: Annotated[str, typer.Argument(help="The commit to gate.")] = "HEAD",
+    revision: Annotated[str, typer.Argument(help="The commit to gate (default: HEAD).", show_default=False)] = "",
     repo: Repo = None,
     state: State = None,
     base: Annotated[str, typer.Option("--base", help="What it would land on (default: main).")] = "",
@@ -287,11 +287,29 @@ def gates(
         list[str] | None, typer.Option("--gate", help="Only this gate (and what it needs); repeatable.")
     ] = None,
     as_json: Json = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say why each gate runs or its earlier result stands, and what it cost.")
+    ] = False,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going/--fail-fast", help="Go on after a gate that is not green, or stop there.")
+    ] = True,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Gate each new commit, and the working tree as it changes; ctrl+c ends it.")
+    ] = False,
+    sabotage: Annotated[
+        int, typer.Option("--sabotage", min=0, metavar="N", help="Break N changed lines, one at a time: who notices?")
+    ] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Which lines --sabotage breaks, and how.")] = 0,
 ) -> None:
     """The local CI on one commit: run its gates, write a signed report. Exit 0 only if all is green."""
-    from swarm_tui.proving import run_gates
+    from swarm_tui.gating.asked import Asked as AskedGates
+    from swarm_tui.gating.command import run_gates
 
-    raise typer.Exit(run_gates(repo, state, revision, base=base, names=gate or [], as_json=as_json))
+    asked = AskedGates(
+        repo, state, revision, base, tuple(gate or ()), as_json=as_json, explain=explain, keep_going=keep_going,
+        watch=watch, sabotage=sabotage, seed=seed,
+    )  # fmt: skip
+    raise typer.Exit(run_gates(asked))
 
 
 @app.command()
@@ -299,12 +317,18 @@ def verify(
     subject: Annotated[str, typer.Argument(help="A report file, a commit, or a range such as main~20..main.")],
     repo: Repo = None,
     state: State = None,
+    rerun: Annotated[
+        bool, typer.Option("--rerun", help="Run the gates again in a clean clone: the strongest proof.")
+    ] = False,
+    key: Annotated[
+        Path | None, typer.Option("--key", help="Public key (PEM) of the swarm that signed, if it is another's.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check signature, tree and policy of reports, and say how to check them without us."""
-    from swarm_tui.proving import verify_subject
+    """Check signatures, tree and base of reports, and say how to check them without us."""
+    from swarm_tui.verifying import verify_subject
 
-    raise typer.Exit(verify_subject(repo, state, subject, as_json=as_json))
+    raise typer.Exit(verify_subject(repo, state, subject, as_json=as_json, rerun=rerun, public_key=key))
 
 
 @app.command()

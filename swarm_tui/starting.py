@@ -6,18 +6,16 @@ Only what was found out is switched on. A line that starts with `#` and no blank
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from engine.errors import UserError
 from engine.loading import ROADMAP_FILE, SETTINGS_FILE, parse_settings
+from swarm_tui.finding_gates import FoundGate, find_gates
 
-_TEST_FUNCTION = re.compile(r"^(async )?def test_", re.MULTILINE)
 _LANGUAGES = (
     ("Python", ("pyproject.toml", "setup.py", "requirements*.txt", "*.py", "tests/*.py")),
     ("Rust", ("Cargo.toml",)),
@@ -27,6 +25,12 @@ _LANGUAGES = (
     ("C or C++", ("CMakeLists.txt", "meson.build")),
 )
 """What tells a language, as globs at the top of a repository."""
+_COUNTED = "who counts the tests, one by one; a test that is missing later is red"
+_WHO_COUNTS = {
+    "none": "nothing is counted: exit code 0 is green",
+    "cargo-messages": "who reads the output: errors are red, warnings stand in the log",
+}
+"""What is said about a gate's results."""
 _PROMPT = "Read the file {prompt_file} and do what it says."
 
 
@@ -61,16 +65,6 @@ _KNOWN_AGENTS = (
 )
 
 
-@dataclass(frozen=True)
-class _FoundGate:
-    name: str
-    kind: str
-    run: tuple[str, ...]
-    results: str
-    note: str
-    needs: tuple[str, ...] = ()
-
-
 def initial_files(repo_root: Path, *, main: str | None = None, path: str | None = None) -> dict[str, str]:
     """The texts of the two files by name. Reads the repository, writes nothing.
 
@@ -80,7 +74,7 @@ def initial_files(repo_root: Path, *, main: str | None = None, path: str | None 
     python = _python(path)
     branch = main or _main_branch(repo_root)
     installed = _installed(path)
-    settings = [_head(branch), _gates(_found_gates(repo_root, python)), _agents(installed, python), _rest()]
+    settings = [_head(branch), _gates(find_gates(repo_root, python, path)), _agents(installed, python), _rest()]
     return {SETTINGS_FILE: "\n".join(settings), ROADMAP_FILE: _roadmap()}
 
 
@@ -127,7 +121,7 @@ def look_around(folder: Path) -> FirstSteps:
     if root is None:
         raise UserError(f"{folder} is not in a git repository; run `git init` there, or name one with --repo")
     texts = initial_files(root)
-    gates = tuple(f"{gate.name}: {' '.join(gate.run)}" for gate in _found_gates(root, _python()))
+    gates = tuple(f"{gate.name}: {' '.join(gate.run)}" for gate in find_gates(root, _python()))
     languages = tuple(name for name, signs in _LANGUAGES if any(_any_file(root, sign) for sign in signs))
     kept = tuple(name for name in texts if (root / name).exists())
     return FirstSteps(root, texts, kept, languages, gates, tuple(agent.name for agent in _installed(None)))
@@ -146,6 +140,7 @@ def write_initial_files(folder: Path) -> list[str]:
         )
     return [
         *steps.write(),
+        "now: `swarm gates` runs the gates on HEAD, as a local CI",
         "next: switch on an agent in swarm.toml, offer a work order in roadmap.toml, commit both, run `swarm check`",
     ]
 
@@ -171,46 +166,6 @@ def _contents(name: str, text: str) -> str:
         if gates
         else "found no gate, so nothing is proved yet"
     )
-
-
-def _found_gates(root: Path, python: str) -> list[_FoundGate]:
-    gates: list[_FoundGate] = []
-    if (root / "tests").is_dir() and any((root / "tests").rglob("*.py")):
-        gates.append(_python_gate(root, python))
-    if (root / "Cargo.toml").is_file():
-        note = "Cargo's tests are judged by the exit code; counting them comes later"
-        gates.append(_FoundGate("build", "build", ("cargo", "build"), "none", "found Cargo.toml"))
-        gates.append(_FoundGate("cargo-test", "unit", ("cargo", "test"), "none", note, ("build",)))
-    if _has_npm_test(root / "package.json"):
-        note = "found a test script in package.json; judged by its exit code"
-        gates.append(_FoundGate("npm-test", "unit", ("npm", "test"), "none", note))
-    return gates
-
-
-def _python_gate(root: Path, python: str) -> _FoundGate:
-    if _uses_pytest(root):
-        return _FoundGate("tests", "unit", (python, "-m", "pytest", "-q"), "pytest", "found tests/ and pytest")
-    top = ("-t", ".") if (root / "tests" / "__init__.py").is_file() else ()
-    run = (python, "-m", "unittest", "discover", "-s", "tests", *top)
-    return _FoundGate("tests", "unit", run, "unittest", "found tests/ with unittest")
-
-
-def _uses_pytest(root: Path) -> bool:
-    if any((root / name).is_file() for name in ("pytest.ini", "conftest.py", "tests/conftest.py")):
-        return True
-    files = [root / "pyproject.toml", root / "setup.cfg", root / "tox.ini", *root.glob("requirements*.txt")]
-    files += sorted((root / "tests").rglob("test_*.py"))[:200]
-    # unittest finds no test that is a plain function.
-    return any("pytest" in (text := _text_of(file)) or _TEST_FUNCTION.search(text) for file in files)
-
-
-def _has_npm_test(package: Path) -> bool:
-    try:
-        data: Any = json.loads(_text_of(package) or "{}")
-        script = data.get("scripts", {}).get("test", "")
-    except (ValueError, AttributeError):
-        return False
-    return bool(script) and "no test specified" not in str(script)
 
 
 def _main_branch(root: Path) -> str:
@@ -270,7 +225,7 @@ attempts = 3  # how often one work order may be tried before it waits for a pers
 """
 
 
-def _gates(found: Sequence[_FoundGate]) -> str:
+def _gates(found: Sequence[FoundGate]) -> str:
     if not found:
         return """\
 # GATES: what must be green before a change lands. No way to test this repository was found.
@@ -279,7 +234,7 @@ def _gates(found: Sequence[_FoundGate]) -> str:
 #name = "tests"  # its name in reports and in a work order's gates
 #kind = "unit"  # build, unit, integration, stress, format, lint, security, perf or custom
 #run = ["python", "-m", "pytest", "-q"]  # a program and its arguments; never a shell line
-#results = "pytest"  # who counts the tests: none, pytest, unittest
+#results = "pytest"  # who counts the tests; none: the exit code alone
 #timeout = "10m"  # longer is red
 """
     blocks = ["# GATES: what must be green before a change lands. Programs are looked up on the PATH of `swarm`.\n"]
@@ -290,8 +245,8 @@ def _gates(found: Sequence[_FoundGate]) -> str:
 name = {_quoted(gate.name)}  # its name in reports and in a work order's gates
 kind = {_quoted(gate.kind)}  # build, unit, integration, stress, format, lint, security, perf or custom
 run = {_listed(gate.run)}  # {gate.note}
-results = {_quoted(gate.results)}  # who counts the tests: none, pytest, unittest
-{needs}timeout = "10m"  # longer is red
+results = {_quoted(gate.results)}  # {_WHO_COUNTS.get(gate.results, _COUNTED)}
+{needs}timeout = {_quoted(gate.timeout)}  # longer is red
 """)
     return "\n".join(blocks)
 
@@ -331,12 +286,17 @@ def _rest() -> str:
 #[guards]
 #protected = ["Cargo.toml"]  # files that no agent may change, beside the built-in list
 #max_file = "1MB"  # larger files do not land
+#secrets = true  # false: keys and passwords are not looked for
+#binaries = true  # false: binary files may be added too
+#dependencies = { allow = ["serde", "rich@14.1.0"] }  # packages that a change may bring in
+#boundaries = [{ from = "core/**", may_not = "ui/**" }]  # files that may not depend on others
+#generated = [{ paths = ["api.json"], sources = ["schema/**"] }]  # files that change only together with their sources
 
 # CANARY: programs that are started on main after each landing; a red one takes main back to the last good tree.
 #[[canary.flow]]
 #name = "smoke"  # its name in events and bug work orders
 #start = { run = ["python", "-m", "app"], ready = { log = "ready" }, within = "10s" }  # the program; when it is ready
-#steps = [{ send = { stdin = "hello" } }, { wait = { until = { log = "hello" }, within = "2s" } }]  # what it must do
+#steps = [{ send = { stdin = "hello\\n" } }, { wait = { until = { log = "hello" }, within = "2s" } }]  # what it must do
 
 [approvals]
 unattended = "park"  # a dangerous operation with nobody there: park (a person answers later) or deny

@@ -167,7 +167,7 @@ def test_settings_edited_in_the_night_count_at_once_or_once_committed(make_desk:
     assert desk.status()["problems"] == [refused["reason"]]
     desk.write("swarm.toml", SETTINGS)
     until(lambda: desk.status()["problems"] == [], "the end of the problem")
-    stricter = SETTINGS + '[[gate]]\nname = "second"\nrun = ["python3", "-c", "pass"]\n'
+    stricter = SETTINGS + '[[gate]]\nname = "second"\nrun = ["python3", "-c", "import tests.test_whole"]\n'
     desk.write("swarm.toml", stricter.replace("attempts = 3", "attempts = 1"))
     night.go("one.1")
     landed = night.event("change_landed", work_order="one")

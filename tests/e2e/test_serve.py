@@ -45,13 +45,15 @@ needs_browser = pytest.mark.skipif(not chromium(), reason="there is no Chromium 
 @asynccontextmanager
 async def served(*, token: str = TOKEN, looking: str = "looking") -> AsyncIterator[Client]:
     said: list[str] = []
+    before = {child.pid for child in psutil.Process().children(recursive=True)}  # of other tests' engines
     rooms = Rooms([*STAND_IN, looking], [*STAND_IN, "commanding"])
     server = RoomServer("a <title>", rooms, token, said.append)
     async with TestClient(
         TestServer(server.application(), host="127.0.0.1"), cookie_jar=aiohttp.DummyCookieJar()
     ) as client:
         yield client
-    assert not psutil.Process().children(recursive=True), "no room outlives its server"
+    left = [child for child in psutil.Process().children(recursive=True) if child.pid not in before]
+    assert not left, "no room outlives its server"
 
 
 def own(client: Client) -> dict[str, str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +13,8 @@ import pytest
 from engine.errors import UserError
 from engine.loading import Reading, load_roadmap, read_roadmap, read_settings
 from engine.models.settings import Settings
+from gates.definitions import problems as gate_problems
+from gates.results.table import problem_with
 from swarm_tui.starting import initial_files, look_around, write_initial_files
 
 Files = Mapping[str, str]
@@ -39,6 +42,15 @@ def make(root: Path, files: Files) -> Path:
     return root
 
 
+def with_programs(folder: Path, names: Iterable[str]) -> Path:
+    folder.mkdir()
+    for name in names:
+        for program in (folder / name, folder / f"{name}.exe"):
+            program.write_text("", encoding="utf-8")
+            program.chmod(0o755)
+    return folder
+
+
 @pytest.mark.parametrize(
     ("files", "expected"),
     [
@@ -53,10 +65,9 @@ def make(root: Path, files: Files) -> Path:
             {"tests/test_a.py": "import unittest", "tests/__init__.py": ""},
             [("tests", "python3 -m unittest discover -s tests -t .", "unittest")],
         ),
-        (
-            {"Cargo.toml": ""},
-            [("build", "cargo build", "none"), ("cargo-test", "cargo test", "none")],
-        ),
+        ({"test_a.py": "import unittest"}, [("tests", "python3 -m unittest discover", "unittest")]),
+        ({"test_a.py": "def test_a(): ..."}, [("tests", "python3 -m pytest -q", "pytest")]),
+        ({"a.py": "def test_a(): ..."}, []),
         ({"package.json": '{"scripts": {"test": "vitest run"}}'}, [("npm-test", "npm test", "none")]),
         ({"package.json": '{"scripts": {"test": "echo \\"Error: no test specified\\" && exit 1"}}'}, []),
         ({"package.json": "not json"}, []),
@@ -67,6 +78,73 @@ def test_gates_are_found(tmp_path: Path, files: Files, expected: list[tuple[str,
     assert [(gate.name, " ".join(gate.run), gate.results) for gate in settings.gate] == expected
 
 
+RUST = [
+    ("build", "cargo build", "cargo-messages"),
+    ("build-release", "cargo build --release", "cargo-messages"),
+    ("format", "cargo fmt --all --check", "none"),
+    ("clippy", "cargo clippy --all-targets -- -D warnings", "cargo-messages"),
+]
+GO = [("go-build", "go build ./...", "none"), ("vet", "go vet ./...", "none")]
+DOC = {"src/lib.rs": "/// ```\n/// assert!(true);\n/// ```\npub fn f() {}\n"}
+TOOLS = "[tool.ruff]\n[tool.ruff.format]\n[tool.pyright]\n[tool.mypy]\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "installed", "expected"),
+    [
+        ({"Cargo.toml": ""}, (), [*RUST, ("tests", "cargo test", "cargo-test")]),
+        ({"Cargo.toml": "", "deny.toml": ""}, (), [*RUST, ("tests", "cargo test", "cargo-test")]),
+        (
+            {"Cargo.toml": "", "deny.toml": "", **DOC},
+            ("cargo-nextest", "cargo-deny"),
+            [
+                *RUST,
+                ("tests", "cargo nextest run", "nextest"),
+                ("doc-tests", "cargo test --doc", "cargo-test"),
+                ("deny", "cargo deny check bans licenses sources", "none"),
+            ],
+        ),
+        ({"go.mod": ""}, (), GO),
+        ({"go.mod": "", "a/b_test.go": ""}, (), [*GO, ("go-test", "go test ./...", "go-test")]),
+        ({"pyproject.toml": TOOLS}, (), []),
+        ({"pyproject.toml": ""}, ("ruff", "pyright", "mypy"), []),
+        ({"pyproject.toml": "not toml", "ruff.toml": ""}, ("ruff", "mypy"), [("ruff", "ruff check .", "none")]),
+        (
+            {"pyproject.toml": TOOLS},
+            ("ruff", "pyright", "mypy"),
+            [
+                ("ruff", "ruff check .", "none"),
+                ("format", "ruff format --check .", "none"),
+                ("pyright", "pyright", "none"),
+                ("mypy", "mypy .", "none"),
+            ],
+        ),
+    ],
+)
+def test_gates_are_found_for_what_is_configured_and_installed(
+    tmp_path: Path, files: Files, installed: tuple[str, ...], expected: list[tuple[str, str, str]]
+) -> None:
+    tools = with_programs(tmp_path / "tools", installed)
+    root = tmp_path / "repo"
+    root.mkdir()
+    settings = written(make(root, files), str(tools)).sound()
+    assert [(gate.name, " ".join(gate.run), gate.results) for gate in settings.gate] == expected
+    assert [problem for gate in settings.gate for problem in gate_problems(gate) if problem.level == "error"] == []
+
+
+def test_every_crate_of_a_workspace_is_meant(tmp_path: Path) -> None:
+    settings = written(make(tmp_path, {"Cargo.toml": "[workspace]\nmembers = []\n"})).sound()
+    assert [gate.run[2] for gate in settings.gate if gate.name in ("build", "tests")] == ["--workspace"] * 2
+
+
+@pytest.mark.parametrize("script", ["node --test", "node --test test/", "node --test; true"])
+def test_a_node_script_is_counted_only_where_it_can_be(tmp_path: Path, script: str) -> None:
+    gate = written(make(tmp_path, {"package.json": json.dumps({"scripts": {"test": script}})})).sound().gate[0]
+    counted = ("node", "--test", "--test-reporter=tap", *script.split()[2:])
+    can_be = ";" not in script and not problem_with("tap", counted)
+    assert (tuple(gate.run), gate.results) == ((counted, "tap") if can_be else (("npm", "test"), "none"))
+
+
 def test_without_a_gate_the_file_says_that_nothing_is_proved(tmp_path: Path) -> None:
     text = initial_files(tmp_path, path="")["swarm.toml"]
     assert "nothing is proved" in text
@@ -75,12 +153,7 @@ def test_without_a_gate_the_file_says_that_nothing_is_proved(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("installed", [[], ["claude", "aider"]])
 def test_agents_wait_for_a_person_to_switch_them_on(tmp_path: Path, installed: list[str]) -> None:
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    for name in installed:
-        for program in (tools / name, tools / f"{name}.exe"):
-            program.write_text("", encoding="utf-8")
-            program.chmod(0o755)
+    tools = with_programs(tmp_path / "tools", installed)
     text = initial_files(tmp_path, path=str(tools))["swarm.toml"]
     assert read_settings(text).sound().agents == {}
     agents = read_settings(switched_on(text)).sound().agents
