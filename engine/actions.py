@@ -33,6 +33,16 @@ class StartRun(Action):
 
 
 @dataclass(frozen=True)
+class CheckAcceptance(Action):
+    """Whether what an order names as its proof is red on main (`tree`), before anybody works on it. `goal`: the digest
+    of what it names."""
+
+    order: str = ""
+    tree: str = ""
+    goal: str = ""
+
+
+@dataclass(frozen=True)
 class CheckChange(Action):
     """The guards on the change's own tree."""
 
@@ -106,4 +116,4 @@ MOVERS = (Land, Restore, Adopt)
 """Actions that move main. At most one of them is desired at a time, and none is cancelled once it began."""
 LANES: tuple[tuple[type[Action], ...], ...] = (MOVERS, (Publish,))
 """Of each lane one action runs at a time: the next is planned again on what it leaves."""
-CANCELLABLE = (StartRun, GateChange, GateMain, RunCanary, CheckChange)
+CANCELLABLE = (StartRun, CheckAcceptance, GateChange, GateMain, RunCanary, CheckChange)

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from graphlib import CycleError, TopologicalSorter
 from typing import get_args
 
+from engine.guard_checks import glob_problem, guard_problems
 from engine.models.problem import Problem
 from engine.models.roadmap import OrderKind, Roadmap, WorkOrder
 from engine.models.settings import Settings
 from engine.not_yet import roadmap_not_yet, settings_not_yet
-from engine.scope import fault, matches
+from engine.scope import matches
 from engine.toml_lines import Loc
-from engine.wording import Locate, closest, quoted
+from engine.wording import Locate, closest
 
 _TEST_KINDS = frozenset({"unit", "integration", "stress"})
 _WINDOWS_DEVICES = frozenset(
@@ -49,7 +50,7 @@ def check_settings(settings: Settings, locate: Locate | None = None) -> list[Pro
             [kind], set(get_args(OrderKind)), ("merge", "ask_if", "kinds", index), "ask_if names the kind", at
         )
     problems += _glob_problems(settings.merge.ask_if.paths, ("merge", "ask_if", "paths"), at)
-    problems += _glob_problems(settings.guards.protected, ("guards", "protected"), at)
+    problems += guard_problems(settings, at)
     return [*problems, *settings_not_yet(settings, at), *_weaknesses(settings, at)]
 
 
@@ -196,14 +197,7 @@ def _unknown(names: Iterable[str], known: Set[str], loc: Loc, saying: str, at: L
 
 
 def _glob_problems(globs: Sequence[str], loc: Loc, at: Locate) -> list[Problem]:
-    problems: list[Problem] = []
-    for index, glob in enumerate(globs):
-        if reason := fault(glob):
-            what, _, do = reason.partition("; ")
-            problems.append(
-                Problem(where=at((*loc, index)), what=f"the glob {quoted(glob)} {what}", do=do or "remove it")
-            )
-    return problems
+    return [problem for n, glob in enumerate(globs) for problem in glob_problem(glob, (*loc, n), at)]
 
 
 def _cycle(edges: Mapping[str, Sequence[str]], places: Mapping[str, Loc], at: Locate) -> list[Problem]:

@@ -16,6 +16,7 @@ from engine import watch
 from engine.actions import (
     Action,
     Adopt,
+    CheckAcceptance,
     CheckChange,
     FileBug,
     GateChange,
@@ -29,7 +30,7 @@ from engine.actions import (
 from engine.artifacts import ArtifactStore
 from engine.commands import execute
 from engine.definitions import Definitions
-from engine.effects import after, moves, runs, train
+from engine.effects import acceptance, after, moves, runs, train
 from engine.effects.world import Ports, World
 from engine.errors import InfrastructureFault, SwarmError, UserError
 from engine.folders import StateFolder
@@ -164,7 +165,11 @@ class Host:
         )
         _reread = asyncio.Event()
         effects.update(_effects(world))
-        await self._recover(engine, world, epoch)
+        try:
+            await self._recover(engine, world, epoch)
+        except BaseException:
+            await ports.close()
+            raise
         await asyncio.to_thread(give_back)
         self.ready.set()
         self._do_asked()
@@ -183,6 +188,7 @@ class Host:
             for task in watchers:
                 task.cancel()
             await asyncio.gather(*watchers, return_exceptions=True)
+            await ports.close()
         await engine.emit(NewEvent("engine_stopped", {"reason": reason}))
         engine.save_snapshot()
         site.log.info("engine", f"stopped: {reason}")
@@ -305,6 +311,7 @@ def _verify_from(journal: Journal) -> int:
 def _effects(world: World) -> dict[type[Action], Effect]:
     table: list[tuple[type[Action], Any]] = [
         (StartRun, runs.start_run),
+        (CheckAcceptance, acceptance.check_acceptance),
         (CheckChange, train.check_change),
         (GateChange, train.gate_change),
         (GateMain, train.gate_main),

@@ -25,20 +25,9 @@ def settings_not_yet(settings: Settings, at: Locate) -> list[Problem]:
     if settings.merge.land_via == "pull_request":
         say(("merge", "land_via"), "landing by pull request comes with a later version", 'write "push"', error=True)
     for index, gate in enumerate(settings.gate):
-        if gate.flow:
-            what = f"gate {gate.name}: a flow as a gate comes with a later version"
-            say(("gate", index, "flow"), what, "write a gate with run, or a [[canary.flow]]", error=True)
-        if gate.inputs:
-            say(("gate", index, "inputs"), f"gate {gate.name}: inputs are not used yet", "the whole tree counts")
-        if gate.slots > 1:
-            say(("gate", index, "slots"), f"gate {gate.name}: slots are not weighed yet", "it takes one")
         if "canary" in gate.when:
             what = f"gate {gate.name}: gates after landing come with a later version"
             say(("gate", index, "when"), what, "write it as a [[canary.flow]]")
-    if settings.guards.dependencies.allow:
-        say(("guards", "dependencies"), "dependencies are not guarded yet", "protect the lock files instead")
-    if settings.guards.boundaries:
-        say(("guards", "boundaries"), "boundaries are not guarded yet", "check them in a gate")
     for name, agent in settings.agents.items():
         if agent.network:
             what = f"agent {name}: the network is open or closed as a whole so far, hosts are not told apart"
@@ -47,12 +36,11 @@ def settings_not_yet(settings: Settings, at: Locate) -> list[Problem]:
 
 
 def roadmap_not_yet(roadmap: Roadmap, at: Locate) -> list[Problem]:
-    """Warnings: what an order asks to be proved beyond its gates."""
+    """Warnings: what an order asks to be proved beyond its gates and tests."""
     found: list[Problem] = []
     for index, order in enumerate(roadmap.work_order):
-        for key in ("tests", "acceptance", "repro", "budget"):
-            if getattr(order, key):
-                what = f"work order {order.id}: {key} is told to the agent and not checked yet"
-                do = "count on its gates; its reports say test-first-unchecked"
-                found.append(Problem(where=at(("work_order", index, key)), what=what, do=do, level="warning"))
+        if order.budget:
+            what = f"work order {order.id}: budget is told to the agent and not checked yet"
+            do = "check it in a gate"
+            found.append(Problem(where=at(("work_order", index, "budget")), what=what, do=do, level="warning"))
     return found

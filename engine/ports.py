@@ -12,9 +12,10 @@ from typing import Any, Literal, Protocol
 
 from engine.models.flow import Flow
 from engine.models.handoffs import Abort, ChangeSummary
+from engine.models.proof import ProvedCommand
 from engine.models.report import GuardResult, VerificationReport
 from engine.models.roadmap import WorkOrder
-from engine.models.settings import AgentSettings, Gate, Guards
+from engine.models.settings import AgentSettings, Coverage, Gate, Guards
 from engine.models.task import GrantedOperation, Operation, Task
 from engine.models.verdict import Verdict
 
@@ -32,16 +33,32 @@ GUARANTEES = ("fs_write", "fs_read", "git_meta", "net", "pid_tree", "limits", "u
 
 
 @dataclass(frozen=True)
+class Overlay:
+    """A folder `at` which shows `lower` and takes changes into `upper` (with `work` beside it, on the same disk), so
+    that `lower` stays as it is. All three are the engine's; `at` may be `lower` itself."""
+
+    lower: Path
+    upper: Path
+    work: Path
+    at: Path
+
+
+@dataclass(frozen=True)
 class SandboxPolicy:
-    """What one process may see and change. Paths are absolute. Everything else is denied by a backend that can."""
+    """What one process may see and change. Paths are absolute. Everything else is denied by a backend that can.
+
+    overlays: for a backend whose `overlays` is true.
+    """
 
     writable: tuple[Path, ...] = ()
     readable: tuple[Path, ...] = ()
     network: bool = False
+    overlays: tuple[Overlay, ...] = ()
 
 
 class Sandbox(Protocol):
-    """A backend. `guarantees` were probed with live escapes, not read off a list."""
+    """A backend. `guarantees` were probed with live escapes, not read off a list. One that can mount the overlays of a
+    policy has an attribute `overlays` that is true."""
 
     name: str
     guarantees: Mapping[str, bool]
@@ -98,6 +115,10 @@ class Executor(Protocol):
     async def sweep(self, marker: str, keep: Collection[Path] = ()) -> int:
         """Kill every process of earlier epochs that carries the marker `SWARM_RUN` with this prefix; how many
         there were. keep: folders of runs that are left alone, because they will be adopted."""
+        ...
+
+    async def close(self) -> None:
+        """No more runs are to come soon: let go of what waits for one. Runs that go on are left alone."""
         ...
 
 
@@ -163,7 +184,10 @@ Emit = Callable[[str, dict[str, Any]], Awaitable[None]]
 
 @dataclass(frozen=True)
 class GuardRequest:
-    """A change's own tree against the base it started from. `changed` are (status, old mode, new mode, path) rows."""
+    """A change's own tree against the base it started from.
+
+    scripts: paths of what the order's acceptance and repro commands run; they are protected for this order.
+    """
 
     tree: str
     base_tree: str
@@ -171,6 +195,7 @@ class GuardRequest:
     deny: tuple[str, ...]
     guards: Guards
     work_order: str
+    scripts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -180,6 +205,12 @@ class GateRequest:
     key: stable name of this run; running it again with the same key continues it.
     base_report: digest of the report of `base_tree`, from which the inventory of passing tests is taken ("" = none).
     kind: land | gates. tests_gone: test ids (or prefixes) that the work order may remove or change.
+    order: whose change it is; None: nothing is proved beyond the gates and what became of the base's tests.
+    before: tree of the version that has the fault, where it is not `base_tree`: a regression's, which was taken back.
+    flaky: test ids with a recorded history of flaking on main: only these are tried a second time.
+    flows: what gates with `flow` may name. keep_going: False ends the run at the first gate that is not green.
+    guards: what the guards said of the change before; they go into the report. coverage: the guard that speaks after
+    the gates, on the report that its gate leaves. flags: what the report has to admit beyond what is found.
     """
 
     key: str
@@ -197,6 +228,36 @@ class GateRequest:
     guards: tuple[GuardResult, ...] = ()
     flags: tuple[str, ...] = ()
     nice: int = 0
+    order: WorkOrder | None = None
+    before: str = ""
+    flaky: tuple[str, ...] = ()
+    flows: tuple[Flow, ...] = ()
+    coverage: Coverage | None = None
+    keep_going: bool = True
+
+
+@dataclass(frozen=True)
+class AcceptanceRequest:
+    """Before the first run of an order: is what it asks for red on main (`tree`, a full tree id)?
+
+    base_report: digest of the report of `tree` ("" = none), for tests that the order names.
+    """
+
+    key: str
+    order: WorkOrder
+    tree: str
+    base_report: str = ""
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """`ok`: something that the order names is red on main for the right reason, or it names nothing. `reason` is one
+    sentence when not. `tests`: what the base's report says of each test the order names ("missing": nothing)."""
+
+    ok: bool
+    reason: str = ""
+    commands: tuple[ProvedCommand, ...] = ()
+    tests: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True)
@@ -214,6 +275,23 @@ class GateRunner(Protocol):
 
     async def run(self, request: GateRequest, emit: Emit) -> SignedReport:
         """Run the gates and sign what was seen, green or red. Raises InfrastructureFault when nothing can be said."""
+        ...
+
+    async def accept(self, request: AcceptanceRequest) -> Acceptance:
+        """Run the order's acceptance and repro on main. Raises InfrastructureFault when nothing can be said."""
+        ...
+
+    async def landed(self, tree: str) -> None:
+        """This tree is main now: what its gates built may be kept as a warm cache. Never raises."""
+        ...
+
+    async def close(self) -> None:
+        """The engine ends: give back what is held."""
+        ...
+
+    def unfit(self, report: VerificationReport) -> str:
+        """Why a report does not hold on this machine any more: its gates would run with other tools or in another
+        sandbox now. "" when it holds. Blocking."""
         ...
 
     async def restore(self, tree: str, previous: str, base_tree: str, base_commit: str, policy: str) -> SignedReport:

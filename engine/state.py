@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -50,6 +52,17 @@ class Order:
     reverts: int = 0
     tokens: int = 0
     cost: float = 0.0
+    accepted: str = ""
+    """`goal` as it was when main was last seen to be red on it."""
+
+    @property
+    def goal(self) -> str:
+        """Digest of what the order names as its proof; "" when nothing has to be red before work begins."""
+        spec = self.spec
+        if spec.kind not in ("feature", "fix") or not (spec.tests or spec.acceptance or spec.repro):
+            return ""
+        named = [spec.kind, spec.tests, [each.model_dump() for each in spec.acceptance], spec.repro]
+        return hashlib.sha256(json.dumps(named).encode("utf-8")).hexdigest()[:16]
 
 
 @dataclass

@@ -5,6 +5,8 @@ The first screen is painted before anything is opened; everything of the engine 
 
 from __future__ import annotations
 
+import signal
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +17,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from textual import work
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
+from textual.events import Resize
+from textual.geometry import Size
 from textual.screen import Screen
+from textual.timer import Timer
 
 from engine.errors import Unanswered
 from swarm_tui.bindings import APP_BINDINGS
@@ -42,6 +47,8 @@ QUIET_FRAMES = 5
 multiple of what panes take turns by, so that each has its turn."""
 LIVELY_FRAMES = 8
 """After something happened all frames are drawn for so long: some panes draw it a few frames later."""
+CALM_S = 0.25
+"""Without another size for so long, a storm of sizes is over."""
 THEMES = ("textual-dark", "textual-light", "nord", "gruvbox", "solarized-light", "ansi-dark", "ansi-light")
 
 NEEDS_ROOM = ("approvals", "metrics", "timeline", "wall", "pause", "hud")
@@ -111,6 +118,9 @@ class RoomApp(App[Leaving]):
         self._said_of_engine = ""
         self._stop_sent = False
         """Whether this room has stopped the engine, and nothing has started one since."""
+        self._calm: Timer | None = None
+        """Looks at the terminal's size once more when it has stopped changing."""
+        self._told_size: Size | None = None
         self._frame_due = time.monotonic()
         self.lag_s = 0.0
         """How late the last frame was."""
@@ -216,10 +226,21 @@ class RoomApp(App[Leaving]):
             memory.close(main)
         super().exit(result, return_code, message)
 
-    def on_resize(self) -> None:
+    def on_resize(self, event: Resize) -> None:
         """Draw all: of sizes that come and go again before we look, the last may be the one we had, and the terminal
         has thrown away what did not fit in between."""
         self.refresh()
+        if event.size != self._told_size:
+            self._told_size = event.size
+            if self._calm is not None:
+                self._calm.stop()
+            self._calm = self.set_timer(CALM_S, self._look_at_size)
+
+    def _look_at_size(self) -> None:
+        """In a storm the driver may tell sizes in the wrong order, since a signal interrupts the handler of the one
+        before it. It is made to look once more."""
+        if sys.platform != "win32":
+            signal.raise_signal(signal.SIGWINCH)
 
     def on_unmount(self) -> None:
         if self.opened:

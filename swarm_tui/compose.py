@@ -26,6 +26,7 @@ from engine.process.programs import Programs
 from engine.sandbox.choose import choose_sandbox
 from engine.text.redact import Redactor
 from swarm_tui.place import Place
+from swarm_tui.wanted import missing_programs
 
 try:
     VERSION = version("swarm-tui")
@@ -99,11 +100,15 @@ class Wings:
     ports: Ports
 
 
-def make_wings(site: Site, epoch: str, *, slots: int | None = None, prefix: str = "") -> Wings:
-    """Wire the wings to the site's stores. `epoch` marks the processes they start."""
+def make_wings(site: Site, epoch: str, *, slots: int | None = None, prefix: str = "", leash: bool = False) -> Wings:
+    """Wire the wings to the site's stores. `epoch` marks the processes they start.
+
+    leash: gates end with this process, instead of being adopted by the next engine.
+    """
     from canary.runner import LocalCanaryRunner
+    from gates.caches import Caches
     from gates.runner import LocalGateRunner
-    from gates.sign import open_keys
+    from gates.signer_process import open_signer
     from roles.agents import adapter_for
     from roles.implementer import PROMPT_PATH, PromptedImplementer
     from roles.triager import RuleTriager
@@ -115,18 +120,6 @@ def make_wings(site: Site, epoch: str, *, slots: int | None = None, prefix: str 
     executor = LocalExecutor(sandbox, epoch)
     programs = Programs(allowed_environment({}).values.get("PATH", ""))
     count = slots or settings.limits.gate_slots
-    gates = LocalGateRunner(
-        hub=site.hub,
-        slots=Slots(site.hub, folders.slots, count, prefix=f"{prefix}gate"),
-        executor=executor,
-        sandbox=sandbox,
-        store=site.artifacts,
-        runs=folders.runs,
-        cache=folders.root / "gate-cache",
-        signer=open_keys(folders.keys),
-        programs=programs,
-        clock=site.clock,
-    )
     canary = LocalCanaryRunner(
         slots=Slots(site.hub, folders.slots, 1, prefix=f"{prefix}canary"),
         sandbox=sandbox,
@@ -135,6 +128,21 @@ def make_wings(site: Site, epoch: str, *, slots: int | None = None, prefix: str 
         runs=folders.runs,
         hub=site.hub,
         epoch=epoch,
+    )
+    gates = LocalGateRunner(
+        hub=site.hub,
+        slots=Slots(site.hub, folders.slots, count, prefix=f"{prefix}gate"),
+        executor=executor,
+        sandbox=sandbox,
+        store=site.artifacts,
+        runs=folders.runs,
+        cache=folders.root / "gate-cache",
+        signer=open_signer(folders.keys),
+        programs=programs,
+        clock=site.clock,
+        caches=Caches(sandbox),
+        flows=canary,
+        leash=leash,
     )
 
     def template() -> str | None:
@@ -158,16 +166,8 @@ def make_wings(site: Site, epoch: str, *, slots: int | None = None, prefix: str 
 
 def refuse_missing_programs(settings: Settings) -> None:
     """Before a night depends on them. Raises UserError for the first gate or implementer whose program is not there."""
-    programs = Programs(allowed_environment({}).values.get("PATH", ""))
-    wanted = [(f"gate {gate.name}", gate.run[0]) for gate in settings.gate if gate.run]
-    agent = settings.agents.get(settings.roles.get("implementer", ""))
-    if agent is not None and agent.kind == "command":
-        wanted.append((f"agent {settings.roles['implementer']}", agent.run[0]))
-    for whose, name in wanted:
-        try:
-            programs.resolve(name)
-        except UserError as error:
-            raise UserError(f"{whose} in swarm.toml cannot run: {error}") from error
+    for whose, error in missing_programs(settings, [settings.roles.get("implementer", "")]):
+        raise UserError(f"{whose} in swarm.toml cannot run: {error}") from error
 
 
 def make_host(place: Place, *, log_levels: str = "", adapt: Callable[[Ports], Ports] = lambda ports: ports) -> Host:
@@ -177,8 +177,9 @@ def make_host(place: Place, *, log_levels: str = "", adapt: Callable[[Ports], Po
         refuse_missing_programs(_working_settings(place))
         return open_site(place, log_levels=log_levels)
 
-    return Host(
-        place.folders,
-        opened,
-        lambda site, epoch: adapt(make_wings(site, f"{site.folders.marker}-{epoch}").ports),
-    )
+    def wired(site: Site, epoch: int) -> Ports:
+        wings = make_wings(site, f"{site.folders.marker}-{epoch}")
+        wings.executor.warm_up()
+        return adapt(wings.ports)
+
+    return Host(place.folders, opened, wired)

@@ -66,6 +66,14 @@ def _run_finished(_event: Event, f: Fields) -> Phrase | None:
     return Phrase("✘", "", f"run ended as {result}: {f['reason']}{kept}", "bad")
 
 
+def _acceptance_checked(_event: Event, f: Fields) -> Phrase | None:
+    if not f["ok"]:
+        return None  # it is parked, and says why
+    red = [command["name"] for command in f["commands"] if command["base"] == "red"]
+    red += [test for test, state in f["tests"].items() if state != "passed"]
+    return Phrase("·", "", f"red on main, as it should be: {_first(red)}", "quiet") if red else None
+
+
 def _gate_finished(event: Event, f: Fields) -> Phrase | None:
     about = event.work_order or "main"
     if f["result"] == "green":
@@ -125,6 +133,7 @@ _PHRASES: dict[str, Callable[[Event, Fields], Phrase | None]] = {
     "work_order_added": lambda e, f: Phrase(
         "+", e.work_order, f"added: {f['order']['title']} (because {f['because']})", "attention"
     ),
+    "acceptance_checked": _acceptance_checked,
     "run_started": lambda e, f: Phrase("▶", "", f"attempt {f['attempt']} by {f['agent']} on main {_short(f['base'])}"),
     "run_finished": _run_finished,
     "run_interrupted": lambda e, f: Phrase("·", "", f"interrupted ({f['why']}); it will be run again", "attention"),

@@ -42,12 +42,14 @@ def scrubbed_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
         "[commit]\n\tgpgSign = false\n[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n",
         encoding="utf-8",
     )
+    rustup = Path(os.environ.get("RUSTUP_HOME") or Path.home() / ".rustup")
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name.startswith(("GIT_", "SWARM_", "XDG_")):
                 patch.delenv(name)
         patch.setenv("HOME", str(home))
         patch.setenv("USERPROFILE", str(home))
+        patch.setenv("RUSTUP_HOME", str(rustup))  # a toolchain is a program and no setting
         patch.setenv("GIT_CONFIG_GLOBAL", str(config))
         patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
         patch.setenv("GIT_TERMINAL_PROMPT", "0")

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("swarm_tui", "engine", "roles", "gates", "canary")
 BASE = {
     "textual", "rich", "pydantic", "httpx", "gitpython", "watchfiles", "psutil", "tomlkit", "typer", "platformdirs",
-    "cryptography", "junitparser", "agent-client-protocol",
+    "cryptography", "agent-client-protocol",
 }  # fmt: skip
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from engine.actions import FileBug, Publish, RunCanary
+from engine.effects.moves import note_evidence
 from engine.effects.world import World
+from engine.git.door import UserGit
+from engine.git.notes import publish_notes
 from engine.git.publish import PUBLISHED_REF, Published, publish
 from engine.models.event import NewEvent
 from engine.models.roadmap import WorkOrder
@@ -16,9 +19,12 @@ from engine.ports import Regression as RegressionReport
 async def publish_main(world: World, action: Publish) -> None:
     """Bring hub's main to the user's repository: fast-forward only; otherwise pending, with the reason."""
     branch = world.state().branch
+    await note_evidence(world)
     outcome = await asyncio.to_thread(publish, world.hub, world.repo, branch)
     if isinstance(outcome, Published):
         await world.emit(NewEvent("published", {"commit": outcome.commit, "to": "local"}))
+        if refused := await asyncio.to_thread(publish_notes, world.hub, UserGit(world.repo)):
+            world.log.warning("publish", refused)
         return
     reason = outcome.reason
     state = world.state()

@@ -13,9 +13,12 @@ import hashlib
 from dataclasses import replace
 
 from engine.actions import Adopt, Land, Restore
+from engine.effects.train import order_gates
 from engine.effects.world import World, trailers
 from engine.errors import MergeConflict, SwarmError
+from engine.git.notes import attach_missing
 from engine.models.event import NewEvent
+from engine.models.report import SCHEMA_VERSION
 from engine.state import Change, State
 from engine.text.sanitise import sanitise, sanitise_line
 
@@ -43,9 +46,13 @@ async def land(world: World, action: Land) -> None:
         "repository": (signed.repository, state.repository),
         "change": (signed.change, change.id),
         "result": (signed.result, "green"),
+        "schema version": (signed.schema_version, SCHEMA_VERSION),
+        "gates": ([gate.name for gate in signed.gates], [gate.name for gate in order_gates(world, state, change)]),
     }
     if wrong := [name for name, (said, is_) in bound.items() if said != is_]:
         raise StaleError(f"the report {action.report[:19]} does not fit what would land: {', '.join(wrong)}")
+    if unfit := await asyncio.to_thread(world.ports.gates.unfit, signed):
+        raise StaleError(f"the report {action.report[:19]} was made with other tools: {unfit}")
     effect_id = _effect_id("land", change.id, main, merged)
     parents = [main, change.head] if change.person else [main]
     message = _landing_message(state, change, action.report, effect_id)
@@ -54,6 +61,7 @@ async def land(world: World, action: Land) -> None:
     if world.state().changes[change.id].status != "queued":
         raise StaleError(f"{change.id} does not wait for landing any more")
     await _move(world, "land", effect_id, commit, main, NewEvent("change_landed", fields, work_order=change.order))
+    await _moved_on(world, merged)
 
 
 async def restore(world: World, action: Restore) -> None:
@@ -81,6 +89,7 @@ async def restore(world: World, action: Restore) -> None:
     )
     fields = {"commit": commit, "tree": tree, "to": action.to, "from": main, "red": action.red, "report": signed}
     await _move(world, "restore", effect_id, commit, main, NewEvent("main_restored", fields))
+    await _moved_on(world, tree)
 
 
 async def adopt(world: World, action: Adopt) -> None:
@@ -146,6 +155,25 @@ async def _move(world: World, effect: str, effect_id: str, new: str, old: str, o
     await world.emit(outcome)
     world.on_main_moved()
     world.log.info("git", f"main moved by {effect}", commit=new)
+
+
+async def _moved_on(world: World, tree: str) -> None:
+    """What may follow a move and need not: the evidence as a note beside the commit, and warm caches."""
+    await note_evidence(world)
+    await world.ports.gates.landed(tree)
+
+
+async def note_evidence(world: World) -> None:
+    """Attach the reports of the newest landed commits to them, where that is still to be done."""
+
+    def evidence(digest: str) -> list[bytes]:
+        report = world.ports.gates.load(digest)
+        return [world.artifacts.get(each) for each in (digest, *report.envelopes)]
+
+    try:
+        await asyncio.to_thread(attach_missing, world.hub, evidence)
+    except (SwarmError, OSError) as error:
+        world.log.warning("git", f"the evidence could not be noted beside its commit: {error}")
 
 
 def _effect_id(*parts: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,14 @@ from engine.errors import InfrastructureFault, MergeConflict
 from engine.git.names import safe_name
 from engine.models.event import NewEvent
 from engine.models.report import GuardResult
+from engine.models.roadmap import WorkOrder
 from engine.models.settings import Gate, Guards, Settings
 from engine.ports import GateRequest, GuardRequest, SignedReport
 from engine.state import Change, State
 from engine.text.sanitise import sanitise_line
 
+SOME_GATES = "some-gates"
+"""Flag of a report: the work order names the gates that have to be green, and there are more."""
 _SCRIPTS = (".py", ".sh", ".js", ".mjs", ".rb", ".pl", ".ps1")
 
 
@@ -29,38 +32,50 @@ async def check_change(world: World, action: CheckChange) -> None:
         await world.emit(NewEvent("change_verifying", {"change": change.id}, work_order=change.order))
     spec = state.orders[change.order].spec
     base_tree = await asyncio.to_thread(world.hub.tree_of, change.base)
+    results = await _guard(world, spec, change.tree, base_tree)
+    if not await _denied(world, change, results):
+        guards = [result.model_dump() for result in results]
+        await world.emit(NewEvent("change_queued", {"change": change.id, "guards": guards}, work_order=change.order))
+
+
+async def _guard(world: World, spec: WorkOrder, tree: str, base_tree: str) -> tuple[GuardResult, ...]:
+    """The guards' word on a tree, under the settings of now."""
     request = GuardRequest(
-        tree=change.tree,
+        tree=tree,
         base_tree=base_tree,
         allow=tuple(spec.allow),
         deny=tuple(spec.deny),
         guards=_with_scripts(world.settings()),
         work_order=spec.id,
+        scripts=tuple(s for argv in (*(a.run for a in spec.acceptance), spec.repro) for s in _scripts(argv)),
     )
-    results = await world.ports.gates.guard(request)
+    return await world.ports.gates.guard(request)
+
+
+async def _denied(world: World, change: Change, results: Sequence[GuardResult]) -> bool:
+    """Rejects the change when a guard denies it."""
     denied = [result for result in results if not result.ok]
     drafts: list[NewEvent] = []
     for result in denied:
         fields = {"rule": result.rule, "reason": result.reason, "paths": result.paths, "change": change.id}
-        drafts.append(NewEvent("guardrail_denied", fields, work_order=spec.id))
+        drafts.append(NewEvent("guardrail_denied", fields, work_order=change.order))
     if denied:
         reasons = [result.reason for result in denied]
-        drafts.append(NewEvent("change_rejected", {"change": change.id, "reasons": reasons}, work_order=spec.id))
-    else:
-        guards = [result.model_dump() for result in results]
-        drafts.append(NewEvent("change_queued", {"change": change.id, "guards": guards}, work_order=spec.id))
-    await world.emit(*drafts)
+        drafts.append(NewEvent("change_rejected", {"change": change.id, "reasons": reasons}, work_order=change.order))
+        await world.emit(*drafts)
+    return bool(denied)
 
 
 def _with_scripts(settings: Settings) -> Guards:
     """The guards, with the scripts that gates run protected: without results per test, the script is the proof."""
-    scripts: list[str] = []
-    for gate in settings.gate:
-        if gate.results == "none" and gate.run:
-            scripts += [word for word in gate.run[:1] if "/" in word]
-            scripts += [word for word in gate.run[1:2] if word.endswith(_SCRIPTS)]
-    own = [script.removeprefix("./") for script in scripts if not script.startswith("/")]
+    own = [script for gate in settings.gate if gate.results == "none" for script in _scripts(gate.run)]
     return settings.guards.model_copy(update={"protected": [*settings.guards.protected, *own]})
+
+
+def _scripts(argv: Sequence[str]) -> list[str]:
+    """Files of the tree that a command seems to run."""
+    found = [word for word in argv[:1] if "/" in word] + [word for word in argv[1:2] if word.endswith(_SCRIPTS)]
+    return [script.removeprefix("./") for script in found if not script.startswith("/")]
 
 
 async def gate_change(world: World, action: GateChange) -> None:
@@ -88,24 +103,41 @@ async def gate_change(world: World, action: GateChange) -> None:
         return
     base = state.base_verdict()
     spec = state.orders[change.order].spec if change.order in state.orders else None
+    guards = tuple(GuardResult.model_validate(guard) for guard in change.guards)
+    if spec is not None and not change.person:
+        # What two changes bring together no guard has seen: two names that differ only in case, say.
+        guards = await _guard(world, spec, tree, base_tree)
+        if await _denied(world, change, guards):
+            return
+    gates = order_gates(world, state, change)
     request = GateRequest(
         key=_change_key(change.id, base_tree, state.policy),
         tree=tree,
         base_tree=base_tree,
         base_commit=action.main,
         repository=state.repository,
-        gates=_gates(world, state, change),
+        gates=gates,
         policy=state.policy,
         base_report=base.report if base else "",
         kind="land",
         change=change.id,
         work_order=change.order,
         tests_gone=(*spec.tests_changed, *spec.tests_removed) if spec else (),
-        flags=_flags(state, change),
+        order=spec,
+        before=await _faulty_tree(world, state, change.order),
+        flows=tuple(world.settings().canary.flow),
+        coverage=world.settings().guards.coverage,
         nice=action.nice,
-        guards=tuple(GuardResult.model_validate(guard) for guard in change.guards),
+        guards=guards,
+        flags=(SOME_GATES,) if len(gates) < len(_land_gates(world)) else (),
     )
     await _run(world, request)
+
+
+async def _faulty_tree(world: World, state: State, order: str) -> str:
+    """The tree that a regression's bug order has to prove its test on: the version that was taken back."""
+    commit = next((r.culprit for r in state.regressions if r.bug == order and r.culprit), "")
+    return await asyncio.to_thread(world.hub.tree_of, commit) if order and commit else ""
 
 
 async def gate_main(world: World, action: GateMain) -> None:
@@ -120,6 +152,7 @@ async def gate_main(world: World, action: GateMain) -> None:
         gates=tuple(_land_gates(world)),
         policy=state.policy,
         kind="gates",
+        flows=tuple(world.settings().canary.flow),
     )
     await _run(world, request)
 
@@ -161,15 +194,17 @@ async def _run(world: World, request: GateRequest) -> None:
         "change": request.change,
         "reasons": report.reasons,
         "feedback": world.ports.verifier(report),
+        "flags": report.flags,
+        "fail_to_pass": len(report.proof.fail_to_pass) if report.proof else 0,
     }
     await world.emit(NewEvent("report_signed", fields, work_order=request.work_order))
 
 
 def _land_gates(world: World) -> list[Gate]:
-    return [gate for gate in world.settings().gate if "land" in gate.when and gate.run]
+    return [gate for gate in world.settings().gate if "land" in gate.when]
 
 
-def _gates(world: World, state: State, change: Change) -> tuple[Gate, ...]:
+def order_gates(world: World, state: State, change: Change) -> tuple[Gate, ...]:
     """The gates that the work order names, with what they need; without names all of them."""
     every = {gate.name: gate for gate in _land_gates(world)}
     order = state.orders.get(change.order)
@@ -182,12 +217,3 @@ def _gates(world: World, state: State, change: Change) -> tuple[Gate, ...]:
             wanted.add(name)
             stack.extend(need for need in every[name].needs if need in every)
     return tuple(gate for name, gate in every.items() if name in wanted)
-
-
-def _flags(state: State, change: Change) -> tuple[str, ...]:
-    """What a report on this change has to admit."""
-    order = state.orders.get(change.order)
-    if order is None or order.spec.kind not in ("feature", "fix"):
-        return ()
-    stated = order.spec.tests or order.spec.acceptance or order.spec.repro
-    return ("test-first-unchecked",) if stated else ("unproven-goal",)

@@ -46,6 +46,11 @@ class Ports:
     """The verifier's word on a red report, for the next attempt."""
     clock: Clock
 
+    async def close(self) -> None:
+        """Give back what is held: idle shims, the signer."""
+        await self.executor.close()
+        await self.gates.close()
+
 
 @dataclass(frozen=True)
 class World:

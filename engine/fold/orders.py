@@ -64,6 +64,11 @@ def _work_order_ready(state: State, event: Event, f: dict[str, Any]) -> None:
     order.approval = ""
 
 
+def _acceptance_checked(state: State, event: Event, f: dict[str, Any]) -> None:
+    order = state.orders[event.work_order]
+    order.accepted = f["goal"] if f["ok"] else ""
+
+
 def _run_started(state: State, event: Event, _f: dict[str, Any]) -> None:
     order = state.orders[event.work_order]
     order.runs += 1
@@ -154,6 +159,7 @@ HANDLERS: dict[str, Handler] = {
     "settings_read": _settings_read,
     "settings_refused": _settings_refused,
     "work_order_ready": _work_order_ready,
+    "acceptance_checked": _acceptance_checked,
     "run_started": _run_started,
     "run_finished": _run_finished,
     "budget_spent": _budget_spent,

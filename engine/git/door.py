@@ -233,8 +233,9 @@ class UserGit:
         timeout_s: float = 60.0,
         ok: tuple[int, ...] = (0,),
         settings: Mapping[str, str] | None = None,
+        env: Mapping[str, str] | None = None,
     ) -> Completed:
-        """Run `git ARGS` in the folder. Raises GitError as `Git.run` does."""
+        """Run `git ARGS` in the folder. Raises GitError as `Git.run` does. env: further variables, for this call."""
         chosen = {
             "core.hooksPath": os.devnull,
             "core.fsmonitor": "false",
@@ -243,8 +244,8 @@ class UserGit:
             "maintenance.auto": "false",
             **(settings or {}),
         }
-        env = {name: value for name, value in os.environ.items() if not _NOT_FOR_USER_GIT.fullmatch(name)}
-        env |= {
+        environment = {name: value for name, value in os.environ.items() if not _NOT_FOR_USER_GIT.fullmatch(name)}
+        environment |= {
             "LC_ALL": "C",
             "LANGUAGE": "C",
             "GIT_TERMINAL_PROMPT": "0",
@@ -252,9 +253,10 @@ class UserGit:
             "GIT_EDITOR": "true",
             "GIT_MERGE_AUTOEDIT": "no",
             "GIT_REFLOG_ACTION": "swarm publish",
+            **(env or {}),
         }
         argv = [find_git(), *(f for k, v in chosen.items() for f in ("-c", f"{k}={v}")), *args]
-        done = _execute(args, argv, stdin, timeout_s, env, self.folder)
+        done = _execute(args, argv, stdin, timeout_s, environment, self.folder)
         if done.returncode not in ok:
             raise GitError(list(args), done.returncode, done.stderr)
         return done

@@ -141,6 +141,18 @@ class ChangeProposed(EventFields):
     skipped: list[str] = []
 
 
+class AcceptanceChecked(EventFields):
+    """Whether what the order names as its proof is red on main's `tree`. `goal`: the digest of what it names.
+    `commands` as `ProvedCommand`, `tests` test id -> its state there."""
+
+    tree: str
+    goal: str
+    ok: bool
+    reason: str
+    commands: list[dict[str, Any]] = []
+    tests: dict[str, str] = {}
+
+
 class ChangeNamed(EventFields):
     change: str
 
@@ -191,6 +203,8 @@ class ReportSigned(EventFields):
     change: str
     reasons: list[str]
     feedback: list[str] = []
+    flags: list[str] = []
+    fail_to_pass: int = 0
 
 
 class Intent(EventFields):
@@ -394,6 +408,7 @@ EVENTS: dict[str, type[EventFields]] = {
     "run_interrupted": RunInterrupted,
     "budget_spent": BudgetSpent,
     "handoff_received": HandoffReceived,
+    "acceptance_checked": AcceptanceChecked,
     "change_proposed": ChangeProposed,
     "change_verifying": ChangeNamed,
     "change_queued": ChangeQueued,

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from engine.models.base import Grown
+from engine.models.proof import Proof
 
 GateOutcome = Literal["green", "red", "timeout", "error", "skipped"]
 TestOutcome = Literal["passed", "failed", "skipped"]
 ReportKind = Literal["land", "restore", "gates"]
 
-
-class _Grown(BaseModel):
-    """Readers ignore keys that a later minor version added."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
+SCHEMA_VERSION = 2
+"""Of new reports, and of those that land. Since 2 a report has an SSH signature and names the envelopes beside it."""
 
 
-class GateResult(_Grown):
+class GateResult(Grown):
     """What one gate said about one tree. `reason` is one sentence when the result is not green."""
 
     name: str
@@ -41,9 +39,15 @@ class GateResult(_Grown):
     env: list[str] = []
     definition: str = ""
     """Digest of the gate's definition."""
+    tripwire: Literal["", "tripped", "silent"] = ""
+    """Whether freshly made must-fail tests were reported as failed; "": this kind of results cannot have any."""
+    retried: list[str] = []
+    """Tests that failed first and passed when tried again on a fresh checkout: flaky, and true of this tree only."""
+    coverage: str = ""
+    """Digest of the coverage report that the gate left, where the settings ask for it."""
 
 
-class GuardResult(_Grown):
+class GuardResult(Grown):
     """What one guard said about a change. `rule` names the guard; `paths` are the offending ones."""
 
     rule: str
@@ -52,10 +56,10 @@ class GuardResult(_Grown):
     paths: list[str] = []
 
 
-class VerificationReport(_Grown):
+class VerificationReport(Grown):
     """Predicate `verification-report/v1`: everything that was seen on one tree. Ids are full git object ids."""
 
-    schema_version: int = 1
+    schema_version: int = SCHEMA_VERSION
     kind: ReportKind
     result: Literal["green", "red", "error"]
     tree: str
@@ -74,6 +78,10 @@ class VerificationReport(_Grown):
     sandbox: dict[str, bool] = {}
     sandbox_backend: str = "none"
     toolchain: dict[str, str] = {}
+    proof: Proof | None = None
+    """Test-first proof and what belongs to it; None where nothing had to be proved beyond the gates."""
+    envelopes: list[str] = []
+    """Digests of the other envelopes about this tree: one test result per test gate, and the verdict."""
     flags: list[str] = []
     """Said openly, e.g. `unproven-goal`, `shell`."""
     previous: str = ""

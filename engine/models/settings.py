@@ -14,6 +14,9 @@ RoleName = Literal["coordinator", "architect", "implementer", "verifier", "build
 GateKind = Literal["build", "unit", "integration", "stress", "format", "lint", "security", "perf", "custom"]
 
 
+RESULTS_PATTERN = r"^(none|pytest|unittest|cargo-test|nextest|go-test|tap|cargo-messages|sarif|junit:.+|sarif:.+)$"
+
+
 class Project(Strict):
     main: str = "main"
     publish: Literal["none", "local", "remote", "both"] = "local"
@@ -75,7 +78,7 @@ class Gate(Strict):
     kind: GateKind = "custom"
     run: list[str] = []
     flow: str = ""
-    results: str = Field(default="none", pattern=r"^(none|pytest|unittest|cargo-test|nextest|go-test|tap|junit:.+)$")
+    results: str = Field(default="none", pattern=RESULTS_PATTERN)
     needs: list[str] = []
     timeout: Duration = 600.0
     slots: int = Field(default=1, ge=1)
@@ -92,18 +95,43 @@ class Gate(Strict):
 
 
 class Dependencies(Strict):
+    """`allow`: packages that a change may bring in, as `name`, `name@version` or `name@source`."""
+
     allow: list[str] = []
 
 
 class Boundary(Strict):
+    """Files that match the glob `from` may not depend on files (or, where they match none, modules) of `may_not`."""
+
     from_: str = Field(alias="from")
     may_not: str
+
+
+class Generated(Strict):
+    """Files that are made from others: they change only together with one of their sources."""
+
+    paths: list[str]
+    sources: list[str]
+
+
+class Coverage(Strict):
+    """Of the lines that a change adds, at least `min` percent are run by `gate`, which leaves `report` in the tree's
+    folder (Cobertura XML or lcov)."""
+
+    gate: str
+    report: str
+    min: float = Field(default=80.0, ge=0, le=100)
 
 
 class Guards(Strict):
     protected: list[str] = []
     dependencies: Dependencies = Dependencies()
     boundaries: list[Boundary] = []
+    generated: list[Generated] = []
+    coverage: Coverage | None = None
+    secrets: bool = True
+    binaries: bool = True
+    """Binary files other than pictures and fonts are refused. False: they may be added too."""
     max_file: Size = 1_000_000
 
 

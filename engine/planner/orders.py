@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from engine.actions import (
-    StartRun,
-)
+from engine.actions import CheckAcceptance, StartRun
 from engine.planner.main import to_adopt
 from engine.planner.wishes import Wishes
 from engine.scope import overlaps
@@ -134,6 +132,10 @@ def runs(wishes: Wishes) -> None:
             break
         if any(_collide(order, other) for other in owned):
             continue
+        if not _accepted(wishes, order):
+            owned.append(order)
+            free -= 1
+            continue
         run = f"{order.spec.id}.{order.runs + 1}"
         effect = f"dispatch:{order.spec.id}"
         if wishes.attempt(effect, lambda _key, o=order, r=run, e=effect: StartRun(f"run:{r}", e, o.spec.id, r)):
@@ -141,6 +143,20 @@ def runs(wishes: Wishes) -> None:
             free -= 1
         else:
             wishes.park_failed(order.spec.id, effect)
+
+
+def _accepted(wishes: Wishes, order: Order) -> bool:
+    """Whether main is known to be red on what the order names as its proof; else asks for a look."""
+    state, goal = wishes.state, order.goal
+    if not goal or order.accepted == goal:
+        return True
+    if order.spec.tests and state.base_verdict() is None:
+        return False  # which tests pass on main is being found out
+    effect = f"accept:{order.spec.id}:{goal}"
+    tree, since = state.main_tree, f"{order.since:.6f}"  # asked again after each retry by a person
+    if not wishes.attempt(effect, lambda key: CheckAcceptance(f"{key}@{since}", effect, order.spec.id, tree, goal)):
+        wishes.park_failed(order.spec.id, effect)
+    return False
 
 
 def _dispatchable(wishes: Wishes, order: Order) -> bool:

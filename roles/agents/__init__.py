@@ -27,7 +27,7 @@ def adapter_for(kind: str, executor: Executor, programs: Programs, repository: P
     """
     known = " or ".join(f'kind = "{name}"' for name in sorted(ADAPTERS))
     if kind in COMES_LATER:
-        raise UserError(f'an agent of kind "{kind}" comes with Agents: use {known} for now.')
+        raise UserError(f'an agent of kind "{kind}" comes with a later version: use {known} for now.')
     if kind not in ADAPTERS:
         raise UserError(f'there is no kind of agent "{kind}": use {known}.')
     return ADAPTERS[kind](executor, programs, repository)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from engine.models.report import GateResult, VerificationReport
 from swarm_tui.room import words
+from swarm_tui.room.proof_facts import proof_lines
 from swarm_tui.room.results import ORDER, GateTests, TreeResults, by_hand
 from swarm_tui.widgets.prose import BLANK, Line, Span, line, title
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from swarm_tui.room.room import Room
 
 SHORT = 10
+_TRIPWIRES = {
+    "tripped": "✔ a must-fail test was reported as failed",
+    "silent": "✘ a must-fail test was not reported: the runner lies",
+}
 KINDS = {"land": "to land", "restore": "to restore main", "gates": "of main itself"}
 
 
@@ -69,6 +74,7 @@ def facts_of(record: GateRecord | None, tests: GateTests, results: TreeResults, 
         lines += _of_gate(result)
     if results.report is not None:
         lines += _of_report(results, results.report)
+        lines += proof_lines(results.report.proof)
         lines += [BLANK, title("Run it by hand (y copies)")]
         lines += [line(Span(each), hang=2) for each in by_hand(results.report, repository, result)]
     elif results.problem:
@@ -98,6 +104,8 @@ def _of_gate(result: GateResult) -> list[Line]:
         _fact("environment", " ".join(result.env) or "empty"),
         _fact("log", _short(result.log)),
         _fact("outcomes", _short(result.tests)),
+        *([_fact("tripwire", _TRIPWIRES[result.tripwire])] if result.tripwire else []),
+        *([_fact("flaky", ", ".join(result.retried))] if result.retried else []),
     ]
 
 

@@ -12,6 +12,7 @@ from engine.models.roadmap import WorkOrder
 from engine.state import Order
 from swarm_tui.phrases import Phrase, phrase
 from swarm_tui.room import words
+from swarm_tui.room.proof_facts import proof_lines
 from swarm_tui.room.reports import ReadReport, command_line
 from swarm_tui.room.room import Room
 from swarm_tui.widgets.prose import BLANK, Line, Span, line, paragraph, title
@@ -279,6 +280,7 @@ def report_lines(report: VerificationReport) -> list[Line]:
     for gate in report.gates:
         lines += _gate(gate)
     lines += [] if report.gates else [line(Span("  none ran", "attention"))]
+    lines += proof_lines(report.proof)
     if report.guards:
         lines += [BLANK, title("Guards")]
     for guard in report.guards:

@@ -17,6 +17,7 @@ from engine.actions import (
     MOVERS,
     Action,
     Adopt,
+    CheckAcceptance,
     CheckChange,
     FileBug,
     GateChange,
@@ -52,6 +53,7 @@ class Odds:
     red_together: float = 0.1
     red_canary: float = 0.1
     asks: float = 0.05
+    green_already: float = 0.1
     machine_fails: float = 0.05
     person_commits: float = 0.02
     person_answers: float = 0.02
@@ -240,6 +242,8 @@ class SimulatedNight:
                 self.violations.append(f"{action.key} started twice")
             self.started.append(action.key)
             order = self.state.orders[action.order]
+            if order.goal and order.accepted != order.goal:
+                self.violations.append(f"{action.key} began before main was seen to be red on what it is to prove")
             self.emit(
                 NewEvent(
                     "run_started",
@@ -317,6 +321,12 @@ class SimulatedNight:
                     a.run,
                 ),
             )
+
+    def _CheckAcceptance(self, a: CheckAcceptance) -> None:  # noqa: N802
+        green = self.chance(self.odds.green_already, "goal", a.order, a.goal)
+        fields = {"tree": a.tree, "goal": a.goal, "ok": not green, "reason": "green already" if green else ""}
+        parked = [NewEvent("work_order_parked", {"why": "w", "do": "d"}, a.order)] if green else []
+        self.emit(NewEvent("acceptance_checked", fields, a.order), *parked)
 
     def _CheckChange(self, a: CheckChange) -> None:  # noqa: N802
         order = self.state.changes[a.change].order

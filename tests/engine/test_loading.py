@@ -376,7 +376,6 @@ def test_every_key_has_the_line_it_was_written_on(tables: list[tuple[str, list[t
     [
         ('[project]\npublish = "remote"\n', "swarm.toml:2"),
         ('[merge]\nland_via = "pull_request"\n', "swarm.toml:2"),
-        ('[[gate]]\nname = "g"\nflow = "smoke"\n', "swarm.toml:3"),
     ],
 )
 def test_what_does_not_work_yet_is_refused_and_not_ignored(text: str, said: str) -> None:
@@ -387,7 +386,7 @@ def test_what_does_not_work_yet_is_refused_and_not_ignored(text: str, said: str)
 
 def test_what_is_weaker_than_it_sounds_is_a_warning() -> None:
     text = '[agents.a]\nkind = "command"\nrun = ["x"]\nnetwork = ["example.org"]\n'
-    text += '[guards]\nboundaries = [{ from = "a", may_not = "b" }]\n'
+    text += '[[gate]]\nname = "g"\nrun = ["x"]\nwhen = ["canary"]\n'
     found = [problem.what for problem in read_settings(text).problems if problem.level == "warning"]
     assert any("not told apart" in what for what in found)
-    assert any("boundaries" in what for what in found)
+    assert any("gates after landing" in what for what in found)

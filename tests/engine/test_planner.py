@@ -13,7 +13,7 @@ from simulated_night import FLOW, Odds, SimulatedNight
 from engine.actions import Land
 from engine.fold import apply
 from engine.models.event import NewEvent
-from engine.models.roadmap import WorkOrder
+from engine.models.roadmap import Acceptance, WorkOrder
 from engine.models.settings import AskIf, Canary, Limits, Merge, Settings
 from engine.planner import plan
 from engine.snapshot import dump_state, load_state
@@ -31,6 +31,8 @@ def some_orders(count: int, *, chained: bool = False) -> list[WorkOrder]:
             depends_on=[f"w{n - 1}"] if chained and n else [],
             touches=[f"src/{n % 3}/**"],
             priority=1 + n % 3,
+            tests=["tests/test_it.py"] if n % 2 else [],
+            acceptance=[Acceptance(name="it-works", run=["check"])] if n % 4 == 0 else [],
         )
         for n in range(count)
     ]
@@ -53,6 +55,35 @@ def test_a_calm_night_makes_every_order_healthy() -> None:
     assert night.violations == []
     assert set(phases(night).values()) == {"healthy"}
     assert night.state.last_good == night.state.main
+
+
+def test_an_order_whose_proof_is_green_already_is_never_begun_and_its_acceptance_is_looked_at_once() -> None:
+    orders = [WorkOrder(id="green", title="t", tests=["t"]), WorkOrder(id="free", title="t")]
+    night = SimulatedNight(1, orders, some_settings(), replace(CALM, green_already=1.0))
+    night.run()
+    assert night.violations == []
+    assert phases(night) == {"green": "parked", "free": "healthy"}
+    assert [e.work_order for e in night.events if e.kind == "run_started"] == ["free"]
+    assert len([e for e in night.events if e.kind == "acceptance_checked"]) == 1
+
+
+def test_a_retried_order_has_its_acceptance_looked_at_again() -> None:
+    orders = [WorkOrder(id="one", title="t", repro=["check"], kind="fix")]
+    night = SimulatedNight(1, orders, some_settings(), replace(CALM, green_already=1.0))
+    night.run()
+    night.odds = CALM
+    night.now += 1
+    night.emit(NewEvent("work_order_ready", {"fresh": True, "by": "a person"}, "one"))
+    night.run()
+    assert night.violations == []
+    assert phases(night) == {"one": "healthy"}
+
+
+def test_refactorings_and_docs_need_nothing_that_is_red_before() -> None:
+    orders = [WorkOrder(id=kind, title="t", tests=["t"], kind=kind) for kind in ("refactor", "docs", "spike")]
+    night = SimulatedNight(1, orders, some_settings(), replace(CALM, green_already=1.0))
+    night.run()
+    assert set(phases(night).values()) == {"healthy"}
 
 
 def test_dependent_orders_start_only_after_what_they_depend_on_landed() -> None:

@@ -281,7 +281,7 @@ async def test_a_missing_program_is_for_a_person_to_mend(bare: Stage) -> None:
 
 @pytest.mark.parametrize("kind", ["acp", "model"])
 def test_what_comes_later_says_so(bare: Stage, kind: str) -> None:
-    with pytest.raises(UserError, match="comes with Agents"):
+    with pytest.raises(UserError, match="comes with a later version"):
         bare.agent(kind)
 
 
