@@ -219,8 +219,8 @@ import json, pathlib, time
 
 once = pathlib.Path(ONCE)
 if not once.exists():
-    once.touch()
     print(json.dumps({"kind": "ready"}), flush=True)
+    once.touch()
     time.sleep(300)
 """
 """The first time it does not end by itself, whatever happens to its pipes."""
