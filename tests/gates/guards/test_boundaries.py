@@ -224,7 +224,9 @@ def test_rust_manifests_that_cannot_be_read_are_refused() -> None:
 def cargo_runs() -> bool:
     """It may be there without the toolchain behind it, in a sandbox for instance."""
     env = {**os.environ, **RUST}
-    return CARGO is not None and subprocess.run([CARGO, "-V"], env=env, capture_output=True, check=False).returncode == 0
+    if CARGO is None:
+        return False
+    return subprocess.run([CARGO, "-V"], env=env, capture_output=True, check=False).returncode == 0
 
 
 @pytest.mark.skipif(not cargo_runs(), reason="no cargo that runs: the edges cannot be compared with its own")
