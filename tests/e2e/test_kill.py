@@ -285,11 +285,11 @@ def demo_night_killed(folder: Path, kills: int, seed: int) -> None:
         kill(told, engine)
         told.killed += 1
     engine = told.start()
-    engine.wait(180)
+    engine.wait(300)
     assert told.killed == kills, f"the night ended after {told.killed} kills: {told.said()}"
     phases = told.phases()
     assert {ident: phase for ident, phase in phases.items() if phase != "healthy"} == FINAL, told.said()
-    assert len(phases) == 13
+    assert len(phases) == 16
     told.assert_sound()
 
 
