@@ -60,8 +60,9 @@ async def land(world: World, action: Land) -> None:
     fields = {"change": change.id, "commit": commit, "tree": merged, "report": action.report, "parent": main}
     if world.state().changes[change.id].status != "queued":
         raise StaleError(f"{change.id} does not wait for landing any more")
-    await _move(world, "land", effect_id, commit, main, NewEvent("change_landed", fields, work_order=change.order))
-    await _moved_on(world, merged)
+    outcome = NewEvent("change_landed", fields, work_order=change.order)
+    if await _move(world, "land", effect_id, commit, main, outcome):
+        await _moved_on(world, merged)
 
 
 async def restore(world: World, action: Restore) -> None:
@@ -88,8 +89,8 @@ async def restore(world: World, action: Restore) -> None:
         world.hub.commit, tree, [main], message, state.restores_at[-1] if state.restores_at else state.started_at
     )
     fields = {"commit": commit, "tree": tree, "to": action.to, "from": main, "red": action.red, "report": signed}
-    await _move(world, "restore", effect_id, commit, main, NewEvent("main_restored", fields))
-    await _moved_on(world, tree)
+    if await _move(world, "restore", effect_id, commit, main, NewEvent("main_restored", fields)):
+        await _moved_on(world, tree)
 
 
 async def adopt(world: World, action: Adopt) -> None:
@@ -144,17 +145,19 @@ async def settle(world: World) -> None:
             )
 
 
-async def _move(world: World, effect: str, effect_id: str, new: str, old: str, outcome: NewEvent) -> None:
+async def _move(world: World, effect: str, effect_id: str, new: str, old: str, outcome: NewEvent) -> bool:
+    """Whether main moved: False when somebody else had moved it first."""
     outcome = replace(outcome, fields={**outcome.fields, "effect_id": effect_id})
     written = {"kind": outcome.kind, "fields": outcome.fields, "work_order": outcome.work_order}
     intent = {"effect": effect, "effect_id": effect_id, "old": old, "new": new, "outcome": written}
     await world.emit(NewEvent("intent", intent, work_order=outcome.work_order))
     if not await asyncio.to_thread(world.hub.move_main, new, old):
         await world.emit(NewEvent("intent_abandoned", {"effect_id": effect_id, "reason": "main had moved on"}))
-        return
+        return False
     await world.emit(outcome)
     world.on_main_moved()
     world.log.info("git", f"main moved by {effect}", commit=new)
+    return True
 
 
 async def _moved_on(world: World, tree: str) -> None:
