@@ -61,7 +61,7 @@ def progress(exchange: Path) -> tuple[int, int]:
 
 def read_records(exit_code: int, watch: Watch, runner: str, *, empty_status: int, meanings: Mapping[int, str]) -> Seen:
     """What the records say, when they are whole and agree with the exit code; otherwise the problems, each red."""
-    records, broken = _records(watch)
+    records, broken = believed(watch)
     told = _Told()
     for record in records:
         try:
@@ -84,11 +84,6 @@ def restricted(argv: tuple[str, ...], tests: Sequence[str], *also: str) -> tuple
     """`argv` with one more argument per test, which the launcher takes out again; None where they are too many."""
     chosen = (*argv, *also, *(f"--swarm-only={test}" for test in tests))
     return chosen if tests and sum(map(len, chosen)) < _MAX_ARGUMENTS else None
-
-
-def believed(watch: Watch) -> tuple[list[dict[str, Any]], str]:
-    """(the launcher's records up to the first that is not believed, why the rest is not; "" when all are)."""
-    return _records(watch)
 
 
 @dataclass
@@ -168,8 +163,8 @@ def _contradictions(
     return found
 
 
-def _records(watch: Watch) -> tuple[list[dict[str, Any]], str]:
-    """(the records up to the first that is not believed, why the rest is not)."""
+def believed(watch: Watch) -> tuple[list[dict[str, Any]], str]:
+    """(the launcher's records up to the first that is not believed, why the rest is not; "" when all are)."""
     try:
         raw = content(watch.exchange / RESULTS, _MAX_BYTES + 1)
     except OSError:
