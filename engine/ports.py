@@ -47,13 +47,32 @@ class Overlay:
 class SandboxPolicy:
     """What one process may see and change. Paths are absolute. Everything else is denied by a backend that can.
 
-    overlays: for a backend whose `overlays` is true.
+    masked: files below a writable or readable folder that look empty inside and cannot be written. hosts: what may be
+    reached, as `host` or `host:port`, through the engine's proxy; empty: no network at all. overlays: for a backend
+    whose `overlays` is true.
     """
 
     writable: tuple[Path, ...] = ()
     readable: tuple[Path, ...] = ()
-    network: bool = False
+    masked: tuple[Path, ...] = ()
+    hosts: tuple[str, ...] = ()
     overlays: tuple[Overlay, ...] = ()
+
+
+@dataclass(frozen=True)
+class Quota:
+    """What one process tree may use, in bytes and counts; 0: no limit. Beyond it the tree is killed.
+
+    memory: resident, of the whole tree. processes: threads count too where the machine counts them. disk, files: what
+    the policy's writable folders grow by. file_size: one file. log_rate: bytes of output a second, over ten seconds.
+    """
+
+    memory: int = 0
+    processes: int = 0
+    disk: int = 0
+    files: int = 0
+    file_size: int = 0
+    log_rate: int = 0
 
 
 class Sandbox(Protocol):
@@ -70,7 +89,8 @@ class Sandbox(Protocol):
 
 # ---- executor ------------------------------------------------------------------------------------------------------
 
-End = Literal["exited", "wall_timeout", "idle_timeout", "cancelled", "lost", "not_started"]
+End = Literal["exited", "wall_timeout", "idle_timeout", "quota", "cancelled", "lost", "not_started"]
+QuotaName = Literal["memory", "processes", "disk", "files", "file_size", "log_rate"]
 
 
 @dataclass(frozen=True)
@@ -92,11 +112,15 @@ class ProcessSpec:
     nice: int = 0
     log_cap: int = 64_000_000
     policy: SandboxPolicy = field(default_factory=SandboxPolicy)
+    quota: Quota = field(default_factory=Quota)
 
 
 @dataclass(frozen=True)
 class ProcessResult:
-    """How it ended. `exit_code` is None unless `end` is exited. `log` is the path of the captured output (bytes)."""
+    """How it ended. `exit_code` is None unless `end` is exited. `log` is the path of the captured output (bytes).
+
+    quota: which one was used up (end quota). refused: `host:port` that it wanted to reach and was not let, each once.
+    """
 
     run_id: str
     end: End
@@ -104,6 +128,8 @@ class ProcessResult:
     duration_s: float
     log: Path
     note: str = ""
+    quota: QuotaName | Literal[""] = ""
+    refused: tuple[str, ...] = ()
 
 
 class Executor(Protocol):
@@ -124,7 +150,7 @@ class Executor(Protocol):
 
 # ---- agents --------------------------------------------------------------------------------------------------------
 
-AgentEnd = Literal["done", "failed", "timeout", "idle", "asked", "cancelled", "lost"]
+AgentEnd = Literal["done", "failed", "timeout", "idle", "quota", "asked", "cancelled", "lost"]
 
 
 @dataclass(frozen=True)
@@ -141,12 +167,15 @@ class AgentRun:
     readable: tuple[Path, ...]
     wall_s: float
     idle_s: float
+    hosts: tuple[str, ...] = ()
+    """What a person granted this order beyond the agent's own settings, as `host` or `host:port`."""
+    quota: Quota = field(default_factory=Quota)
 
 
 @dataclass(frozen=True)
 class AgentResult:
     """How it ended. `handoff` is the raw bytes it left (None: none). `asked` is the operation it waits for (end
-    asked)."""
+    asked). `quota`, `refused` as in `ProcessResult`."""
 
     end: AgentEnd
     exit_code: int | None
@@ -156,6 +185,8 @@ class AgentResult:
     tokens: int = 0
     cost: float = 0.0
     note: str = ""
+    quota: QuotaName | Literal[""] = ""
+    refused: tuple[str, ...] = ()
 
 
 class Agent(Protocol):

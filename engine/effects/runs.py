@@ -15,8 +15,9 @@ from engine.errors import SwarmError, UserError
 from engine.git.workspaces import Harvest, Workspace, Workspaces
 from engine.models.event import NewEvent
 from engine.models.handoffs import Abort, ChangeSummary, HandoffError
+from engine.models.settings import Limits
 from engine.models.task import GrantedOperation
-from engine.ports import AgentResult, AgentRun
+from engine.ports import AgentResult, AgentRun, Quota
 from engine.state import Order
 from engine.text.sanitise import sanitise, sanitise_line
 
@@ -97,8 +98,14 @@ async def _perform(
             readable=(world.folders.base / "objects",),
             wall_s=settings.limits.run_wall,
             idle_s=settings.limits.run_idle,
+            quota=quota(settings.limits),
         )
     )
+
+
+def quota(limits: Limits) -> Quota:
+    """What one run may use, as the settings say."""
+    return Quota(limits.memory, limits.processes, limits.disk, limits.files, limits.file_size)
 
 
 async def _interrupted(
@@ -198,6 +205,7 @@ _RESULTS = {
     "failed": "failed",
     "timeout": "timeout",
     "idle": "idle",
+    "quota": "quota",
     "cancelled": "failed",
     "lost": "failed",
     "asked": "failed",

@@ -289,7 +289,7 @@ def _write_spec(spec: ProcessSpec, marker: str) -> None:
         "log_cap": spec.log_cap,
         "writable": [str(path) for path in spec.policy.writable],
         "readable": [str(path) for path in spec.policy.readable],
-        "network": spec.policy.network,
+        "hosts": list(spec.policy.hosts),
     }
     (spec.folder / "spec.json").write_text(json.dumps(fields, indent=1), encoding="utf-8")
 

@@ -101,7 +101,7 @@ class RunStarted(EventFields):
 class RunFinished(EventFields):
     """`kept` is the commit under refs/swarm/keep/ that holds what the run left. `counted`: it used up an attempt."""
 
-    result: Literal["done", "failed", "timeout", "idle", "asked", "aborted", "interrupted"]
+    result: Literal["done", "failed", "timeout", "idle", "quota", "asked", "aborted", "interrupted"]
     counted: bool
     reason: str
     kept: str
@@ -355,10 +355,12 @@ class ApprovalAnswered(EventFields):
 
 
 class GuardrailDenied(EventFields):
+    """Something was not let. `rule`: which guard, quota or rule; `reason`: one sentence."""
+
     rule: str
     reason: str
-    paths: list[str]
-    change: str
+    paths: list[str] = []
+    change: str = ""
 
 
 class EffectFailed(EventFields):

@@ -46,6 +46,12 @@ class Limits(Strict):
     run_wall: Duration = 7200.0
     run_idle: Duration = 600.0
     free_disk: Size = 10_000_000_000
+    memory: Size = 16_000_000_000
+    """Of one run or gate, with all it started. This and the next four: 0 is no limit."""
+    processes: int = Field(default=2048, ge=0)
+    disk: Size = 20_000_000_000
+    files: int = Field(default=500_000, ge=0)
+    file_size: Size = 4_000_000_000
 
 
 class AgentSettings(Strict):

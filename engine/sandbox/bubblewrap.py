@@ -110,7 +110,7 @@ class BubblewrapSandbox:
             inner = replace(policy, writable=(*policy.writable, *(each.at for each in policy.overlays)), overlays=())
         options = [
             *("--unshare-user", "--unshare-all", *self._optional),
-            *(["--share-net"] if policy.network else []),
+            *(["--share-net"] if policy.hosts else []),
             *("--die-with-parent", "--new-session", "--cap-drop", "ALL"),
         ]
         options += _system()

@@ -31,6 +31,7 @@ LOG_CHUNK_BYTES = 1 << 20
 _ENDS: dict[str, AgentEnd] = {
     "wall_timeout": "timeout",
     "idle_timeout": "idle",
+    "quota": "quota",
     "cancelled": "cancelled",
     "lost": "lost",
     "not_started": "failed",
@@ -72,6 +73,7 @@ async def perform(executor: Executor, run: AgentRun, command: Command) -> AgentR
         wall_s=run.wall_s,
         idle_s=run.idle_s,
         policy=_policy(run, command),
+        quota=run.quota,
     )
     ended = await executor.run(spec)
     return await asyncio.to_thread(_result, ended, side, Redactor(environment.secrets) if environment.secrets else None)
@@ -140,7 +142,7 @@ def _policy(run: AgentRun, command: Command) -> SandboxPolicy:
     return SandboxPolicy(
         writable=(run.workspace, run.side, *(home / name for name in run.settings.home_rw)),
         readable=(*run.readable, *command.readable, *(home / name for name in run.settings.home)),
-        network=bool(run.settings.network),
+        hosts=(*run.settings.network, *run.hosts),
     )
 
 
@@ -159,7 +161,7 @@ def _result(ended: ProcessResult, side: SideFolder, redactor: Redactor | None) -
     if handoff is not None and redactor is not None:
         handoff = redactor.redact_bytes(handoff)
     tokens, cost = _usage(taken(side.usage, USAGE_MAX_BYTES) or handoff)
-    result = AgentResult("failed", ended.exit_code, ended.duration_s, handoff, None, tokens, cost, ended.note)
+    result = AgentResult("failed", ended.exit_code, ended.duration_s, handoff, None, tokens, cost, ended.note, ended.quota, ended.refused)
     if ended.end != "exited":
         return replace(result, end=_ENDS[ended.end])
     if ended.exit_code == 0:

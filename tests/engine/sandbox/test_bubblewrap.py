@@ -50,7 +50,7 @@ class Cell:
         *,
         readable: tuple[Path, ...] = (),
         writable: tuple[Path, ...] = (),
-        network: bool = False,
+        hosts: tuple[str, ...] = (),
         env: dict[str, str] | None = None,
     ) -> ProcessResult:
         executor = LocalExecutor(self.sandboxes[how], f"cell-{self.folder.name}")
@@ -61,7 +61,7 @@ class Cell:
         argv: tuple[str, ...],
         readable: tuple[Path, ...] = (),
         writable: tuple[Path, ...] = (),
-        network: bool = False,
+        hosts: tuple[str, ...] = (),
         env: dict[str, str] | None = None,
     ) -> ProcessSpec:
         self._count += 1
@@ -72,7 +72,7 @@ class Cell:
             env={"PATH": "/usr/bin:/bin", "HOME": str(self.home), **(env or {})},
             folder=self.folder / "runs" / str(self._count),
             wall_s=30.0,
-            policy=SandboxPolicy((self.workspace, *writable), (*ROOTS, *readable), network),
+            policy=SandboxPolicy((self.workspace, *writable), (*ROOTS, *readable), hosts=hosts),
         )
 
     async def shell(self, how: str, line: str, **changes: object) -> ProcessResult:
@@ -223,7 +223,7 @@ async def test_f10_sending_a_secret_by_http(cell: Cell, web: http.server.HTTPSer
     code = f"import urllib.request as u; u.urlopen('http://127.0.0.1:{web.server_port}/secret', timeout=5).close()"
     asked: list[str] = web.asked  # type: ignore[attr-defined]
     await both(lambda how: cell.python(how, code), lambda: asked == ["/secret"])
-    await cell.python("caged", code, network=True)
+    await cell.python("caged", code, hosts=("127.0.0.1",))
     assert asked == ["/secret"] * 2
 
 
