@@ -161,7 +161,8 @@ def _result(ended: ProcessResult, side: SideFolder, redactor: Redactor | None) -
     if handoff is not None and redactor is not None:
         handoff = redactor.redact_bytes(handoff)
     tokens, cost = _usage(taken(side.usage, USAGE_MAX_BYTES) or handoff)
-    result = AgentResult("failed", ended.exit_code, ended.duration_s, handoff, None, tokens, cost, ended.note, ended.quota, ended.refused)
+    said = (ended.note, ended.quota, ended.refused)
+    result = AgentResult("failed", ended.exit_code, ended.duration_s, handoff, None, tokens, cost, *said)
     if ended.end != "exited":
         return replace(result, end=_ENDS[ended.end])
     if ended.exit_code == 0:

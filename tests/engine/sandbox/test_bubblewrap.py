@@ -54,7 +54,7 @@ class Cell:
         env: dict[str, str] | None = None,
     ) -> ProcessResult:
         executor = LocalExecutor(self.sandboxes[how], f"cell-{self.folder.name}")
-        return await executor.run(self.spec(argv, readable, writable, network, env))
+        return await executor.run(self.spec(argv, readable, writable, hosts, env))
 
     def spec(
         self,
