@@ -14,7 +14,7 @@ import json
 import sys
 from typing import Any
 
-from engine.planner.conflicts import ConflictRate
+from engine.conflicts import ConflictRate
 from engine.planner.speculation import Candidate, Capacity, Evidence, Names, Trial, choose
 
 BESIDE_MIN = 90.0

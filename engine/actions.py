@@ -50,11 +50,11 @@ class CheckChange(Action):
 
 
 @dataclass(frozen=True)
-class GateChange(Action):
-    """The gates on main with the change merged. `main`: the commit that is assumed to be main's tip."""
+class GateTrial(Action):
+    """The gates on main with the changes `assumed` merged first and `test` on top. `nice`: as in `ProcessSpec`."""
 
-    change: str = ""
-    main: str = ""
+    test: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = ()
     nice: int = 0
 
 
@@ -116,4 +116,4 @@ MOVERS = (Land, Restore, Adopt)
 """Actions that move main. At most one of them is desired at a time, and none is cancelled once it began."""
 LANES: tuple[tuple[type[Action], ...], ...] = (MOVERS, (Publish,))
 """Of each lane one action runs at a time: the next is planned again on what it leaves."""
-CANCELLABLE = (StartRun, CheckAcceptance, GateChange, GateMain, RunCanary, CheckChange)
+CANCELLABLE = (StartRun, CheckAcceptance, GateTrial, GateMain, RunCanary, CheckChange)

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from engine.conflicts import ConflictRate
 from engine.lifecycle import Phase
 from engine.models.roadmap import WorkOrder
 from engine.models.verdict import Purpose
@@ -80,6 +81,44 @@ class Verdict:
 
 
 @dataclass
+class TrialRun:
+    """One run of the gates on main with the changes `assumed` merged first and `test` on top, each in this order.
+
+    key: its action's. verdict: None while it runs; without a report where the changes do not merge. begun_at: UTC
+    seconds.
+    """
+
+    key: str
+    test: list[str]
+    assumed: list[str]
+    begun_at: float
+    verdict: Verdict | None = None
+
+
+@dataclass
+class PassRate:
+    """Of changes that the gates decided: how many landed, and how many there were."""
+
+    passed: int = 0
+    decided: int = 0
+
+    @property
+    def belief(self) -> float:
+        """Probability that the next one is good: 85 % with the weight of ten, until there is more."""
+        return (self.passed + 8.5) / (self.decided + 10)
+
+
+@dataclass
+class Learned:
+    """What the journal teaches about this repository: pass rates by kind of work order, minutes by gate (a moving
+    mean), and how often changes that are good alone are red together."""
+
+    rates: dict[str, PassRate] = field(default_factory=dict[str, PassRate])
+    minutes: dict[str, float] = field(default_factory=dict[str, float])
+    conflicts: ConflictRate = field(default_factory=ConflictRate)
+
+
+@dataclass
 class Change:
     """A harvested tree that wants to land. `verdicts` by base tree. `person`: commits of a person that had diverged."""
 
@@ -95,6 +134,9 @@ class Change:
     agent: str = ""
     status: ChangeStatus = "proposed"
     queued_seq: int = 0
+    queued_at: float = 0.0
+    proven: bool = False
+    """It was in a tree that was green."""
     held: bool = False
     person: bool = False
     commits: list[str] = field(default_factory=list[str])
@@ -210,6 +252,11 @@ class State:
     in_force: InForce = field(default_factory=InForce)
     orders: dict[str, Order] = field(default_factory=dict[str, Order])
     changes: dict[str, Change] = field(default_factory=dict[str, Change])
+    trials: dict[str, TrialRun] = field(default_factory=dict[str, TrialRun])
+    trials_begun: int = 0
+    suspected: list[list[str]] = field(default_factory=list[list[str]])
+    """Changes that were red together, also on an older main: each group has a bad one."""
+    learned: Learned = field(default_factory=Learned)
     known_main: list[str] = field(default_factory=list[str])
     landings: list[Landing] = field(default_factory=list[Landing])
     last_good: str = ""

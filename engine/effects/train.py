@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from engine.actions import Action, CheckChange, GateChange, GateMain
+from engine.actions import Action, CheckChange, GateMain, GateTrial
 from engine.effects.world import World
 from engine.errors import InfrastructureFault, MergeConflict
 from engine.git.names import safe_name
@@ -78,51 +78,52 @@ def _scripts(argv: Sequence[str]) -> list[str]:
     return [script.removeprefix("./") for script in found if not script.startswith("/")]
 
 
-async def gate_change(world: World, action: GateChange) -> None:
-    """Gate main with the change merged: the tree that would land. A conflict goes back to the order as its input."""
+async def gate_trial(world: World, action: GateTrial) -> None:
+    """Gate main with the assumed changes and then this one merged: the tree that would land."""
     state = world.state()
-    change = state.changes[action.change]
-    base_tree = (
-        state.main_tree if action.main == state.main else await asyncio.to_thread(world.hub.tree_of, action.main)
-    )
+    main, policy = state.main, state.policy
+    change = state.changes[action.test[0]]
     try:
-        tree = await asyncio.to_thread(world.hub.merge_tree, action.main, change.head)
+        base, base_tree = await asyncio.to_thread(
+            _assumed_main, world, main, [state.changes[c] for c in action.assumed]
+        )
+        tree = await asyncio.to_thread(world.hub.merge_tree, base, change.head)
     except MergeConflict as conflict:
         paths = ", ".join(sanitise_line(path) for path in conflict.paths[:10])
-        reason = f"it does not merge with main ({action.main[:12]}): conflict in {paths}"
-        reason += "" if change.person else "; redo it on today's main"
-        await world.emit(
-            NewEvent("change_rejected", {"change": change.id, "reasons": [reason]}, work_order=change.order)
-        )
+        reason = f"it does not merge with main ({main[:12]}): conflict in {paths}"
+        await _not_tried(world, action, reason + ("" if change.person else "; redo it on today's main"))
         return
     if tree == base_tree:
-        reason = "main already has everything that this change brings"
-        await world.emit(
-            NewEvent("change_rejected", {"change": change.id, "reasons": [reason]}, work_order=change.order)
-        )
+        await _not_tried(world, action, "main already has everything that this change brings")
         return
-    base = state.base_verdict()
+    verdict = state.base_verdict()
     spec = state.orders[change.order].spec if change.order in state.orders else None
     guards = tuple(GuardResult.model_validate(guard) for guard in change.guards)
     if spec is not None and not change.person:
         # What two changes bring together no guard has seen: two names that differ only in case, say.
         guards = await _guard(world, spec, tree, base_tree)
-        if await _denied(world, change, guards):
+        if denied := [result for result in guards if not result.ok]:
+            if action.assumed:
+                await _not_tried(world, action, denied[0].reason)
+            else:
+                await _denied(world, change, guards)
             return
+    begun = {"trial": action.key, "test": list(action.test), "assumed": list(action.assumed)}
+    await world.emit(NewEvent("trial_started", {**begun, "base": base_tree, "tree": tree}, work_order=change.order))
     gates = order_gates(world, state, change)
     request = GateRequest(
-        key=_change_key(change.id, base_tree, state.policy),
+        key=_change_key(change.id, base_tree, policy),
         tree=tree,
         base_tree=base_tree,
-        base_commit=action.main,
+        base_commit=base,
         repository=state.repository,
         gates=gates,
-        policy=state.policy,
-        base_report=base.report if base else "",
+        policy=policy,
+        base_report=verdict.report if verdict else "",
         kind="land",
         change=change.id,
         work_order=change.order,
-        tests_gone=(*spec.tests_changed, *spec.tests_removed) if spec else (),
+        tests_gone=tuple(_tests_gone(state, [*action.assumed, change.id])),
         order=spec,
         before=await _faulty_tree(world, state, change.order),
         flows=tuple(world.settings().canary.flow),
@@ -131,7 +132,46 @@ async def gate_change(world: World, action: GateChange) -> None:
         guards=guards,
         flags=(SOME_GATES,) if len(gates) < len(_land_gates(world)) else (),
     )
-    await _run(world, request)
+    try:
+        await _run(world, request, action.key)
+    except asyncio.CancelledError:
+        await asyncio.shield(_ended(world, action, "superseded", ""))
+        raise
+    except Exception:
+        await _ended(world, action, "superseded", "")
+        raise
+
+
+def _assumed_main(world: World, main: str, assumed: list[Change]) -> tuple[str, str]:
+    """(commit, tree): main as it would be once these had landed. Raises MergeConflict."""
+    commit, tree = main, world.hub.tree_of(main)
+    for change in assumed:
+        tree = world.hub.merge_tree(commit, change.head)
+        commit = world.hub.commit(tree, [commit], f"Assumed: {change.id}", 0.0)
+    return commit, tree
+
+
+def _tests_gone(state: State, changes: list[str]) -> list[str]:
+    """Tests that these changes' orders may change or remove."""
+    orders = (state.orders.get(state.changes[name].order) for name in changes)
+    return [test for order in orders if order for test in (*order.spec.tests_changed, *order.spec.tests_removed)]
+
+
+async def _not_tried(world: World, action: GateTrial, reason: str) -> None:
+    """The trees do not go together. On main as it is that is the change's end; else only of this trial."""
+    change = world.state().changes[action.test[0]]
+    if not action.assumed:
+        fields = {"change": change.id, "reasons": [reason]}
+        await world.emit(NewEvent("change_rejected", fields, work_order=change.order))
+        return
+    begun = {"trial": action.key, "test": list(action.test), "assumed": list(action.assumed), "base": "", "tree": ""}
+    await world.emit(NewEvent("trial_started", begun, work_order=change.order))
+    await _ended(world, action, "conflict", reason)
+
+
+async def _ended(world: World, action: GateTrial, why: str, reason: str) -> None:
+    order = world.state().changes[action.test[0]].order
+    await world.emit(NewEvent("trial_ended", {"trial": action.key, "why": why, "reason": reason}, work_order=order))
 
 
 async def _faulty_tree(world: World, state: State, order: str) -> str:
@@ -162,8 +202,8 @@ def begun(world: World, actions: Iterable[Action]) -> list[Path]:
     state = world.state()
     keys = [_main_key(action.tree, state.policy) for action in actions if isinstance(action, GateMain)]
     for action in actions:
-        if isinstance(action, GateChange) and action.main == state.main:
-            keys.append(_change_key(action.change, state.main_tree, state.policy))
+        if isinstance(action, GateTrial) and not action.assumed:
+            keys.append(_change_key(action.test[0], state.main_tree, state.policy))
     return [run.parent for key in keys for run in (world.folders.runs / safe_name(key)).glob("*/shim.json")]
 
 
@@ -175,7 +215,7 @@ def _main_key(tree: str, policy: str) -> str:
     return f"main@{tree[:16]}.{policy[-8:]}"
 
 
-async def _run(world: World, request: GateRequest) -> None:
+async def _run(world: World, request: GateRequest, trial: str = "") -> None:
     async def emit(kind: str, fields: dict[str, Any]) -> None:
         await world.emit(NewEvent(kind, fields, work_order=request.work_order))
 
@@ -196,6 +236,7 @@ async def _run(world: World, request: GateRequest) -> None:
         "feedback": world.ports.verifier(report),
         "flags": report.flags,
         "fail_to_pass": len(report.proof.fail_to_pass) if report.proof else 0,
+        "trial": trial,
     }
     await world.emit(NewEvent("report_signed", fields, work_order=request.work_order))
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.fold import canary, mainline, orders
+from engine.fold import canary, mainline, orders, train
 from engine.fold.handler import Handler
 from engine.lifecycle import next_phase
 from engine.models.event import Event
 from engine.state import Failure, Landing, State
 
-FOLD_VERSION = 1
+FOLD_VERSION = 2
 """Raised when an event comes to mean something else: older snapshots are then folded again."""
 RETRY_BASE_S = 2.0
 
@@ -50,6 +50,7 @@ def _engine_started(state: State, event: Event, f: dict[str, Any]) -> None:
     state.publish_retry_at = 0.0
     state.cost_tonight = 0.0
     state.failures.clear()
+    state.trials = {key: trial for key, trial in state.trials.items() if trial.verdict is not None}
     # What a bad moment of the machine left undecided is asked again.
     state.verified = {tree: verdict for tree, verdict in state.verified.items() if verdict.result == "green"}
     unsure = ("ENVIRONMENT", "INCONCLUSIVE")
@@ -94,6 +95,7 @@ _HANDLERS: dict[str, Handler] = {
     **orders.HANDLERS,
     **mainline.HANDLERS,
     **canary.HANDLERS,
+    **train.HANDLERS,
     "engine_started": _engine_started,
     "engine_stopped": _engine_stopped,
     "repository_opened": _repository_opened,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine.fold import train
 from engine.fold.handler import Handler
 from engine.fold.mainline import moved_main
 from engine.lifecycle import next_phase
@@ -63,6 +64,7 @@ def _main_restored(state: State, event: Event, f: dict[str, Any]) -> None:
     at = next((i for i, landing in enumerate(state.landings) if landing.commit == f["to"]), -1)
     gone = state.landings[at + 1 :]
     moved_main(state, f)
+    train.elsewhere(state)
     state.restores_at.append(event.at)
     red = next((i for i, landing in enumerate(gone) if landing.commit == f["red"]), len(gone) - 1)
     judged = state.canaries[f["red"]]
@@ -76,7 +78,8 @@ def _main_restored(state: State, event: Event, f: dict[str, Any]) -> None:
                 "reverted"  # its commits are in main's history for good: only the person can bring them back
             )
         elif change is not None and change.status == "landed":
-            change.status, change.queued_seq, change.held = "queued", event.seq, landing.commit in suspected
+            change.status, change.queued_seq, change.queued_at = "queued", event.seq, event.at
+            change.held = landing.commit in suspected
             change.verdicts.clear()
         if order := state.orders.get(landing.order):
             order.phase, order.since = next_phase(order.phase, "change_restored_away") or order.phase, event.at

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine.fold import train
 from engine.fold.handler import Handler
 from engine.models.event import Event
 from engine.state import (
@@ -23,7 +24,7 @@ def _change_proposed(state: State, event: Event, f: dict[str, Any]) -> None:
         person=bool(f.get("person")), commits=list(f.get("commits", [])),
     )  # fmt: skip
     if change.person:
-        change.status, change.queued_seq = "queued", event.seq
+        change.status, change.queued_seq, change.queued_at = "queued", event.seq, event.at
         state.settled_user_main.append(change.head)
         state.unproven += [commit for commit in change.commits if commit not in state.unproven]
     state.changes[change.id] = change
@@ -37,12 +38,16 @@ def _change_verifying(state: State, _event: Event, f: dict[str, Any]) -> None:
 
 def _change_queued(state: State, event: Event, f: dict[str, Any]) -> None:
     change = state.changes[f["change"]]
-    change.status, change.queued_seq, change.guards = "queued", event.seq, list(f["guards"])
+    change.status, change.queued_seq, change.queued_at = "queued", event.seq, event.at
+    change.guards = list(f["guards"])
 
 
 def _change_rejected(state: State, event: Event, f: dict[str, Any]) -> None:
     if change := state.changes.get(f.get("change", "")):
+        if change.status == "queued" and f.get("report"):
+            train.decided(state, change.id, passed=False)
         change.status, change.why = "rejected", "; ".join(f["reasons"])
+        train.left(state)
         if change.person:
             state.publish_pending, state.publish_retry_at = change.why, event.at
     if order := state.orders.get(event.work_order):
@@ -55,6 +60,7 @@ def _report_signed(state: State, _event: Event, f: dict[str, Any]) -> None:
     verdict = Verdict(
         f["result"], f["report"], f["tree"], f["base"], f["policy"], list(f["reasons"]), list(f.get("feedback", []))
     )
+    train.found(state, f.get("trial", ""), verdict)
     if change := state.changes.get(f.get("change", "")):
         change.verdicts[verdict.base] = verdict
     elif f["report_kind"] == "gates" and f["tree"] == f["base"]:
@@ -80,7 +86,9 @@ def moved_main(state: State, f: dict[str, Any]) -> None:
 def _change_landed(state: State, event: Event, f: dict[str, Any]) -> None:
     moved_main(state, f)
     change = state.changes[f["change"]]
+    train.decided(state, change.id, passed=True)
     change.status, change.commit = "landed", f["commit"]
+    train.landed(state, change.id)
     order = state.orders.get(event.work_order)
     verdict = next((v for v in change.verdicts.values() if v.report == f["report"]), None)
     if verdict is not None and not (order is not None and order.spec.gates):
@@ -94,6 +102,7 @@ def _change_landed(state: State, event: Event, f: dict[str, Any]) -> None:
 
 def _commits_adopted(state: State, _event: Event, f: dict[str, Any]) -> None:
     moved_main(state, f)
+    train.elsewhere(state)
     for commit in f["commits"]:
         state.known_main.append(commit)
         state.unproven.append(commit)

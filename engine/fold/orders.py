@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
+from engine.fold import train
 from engine.fold.handler import Handler
 from engine.models.event import Event
 from engine.models.roadmap import WorkOrder
@@ -41,6 +42,8 @@ def _roadmap_refused(state: State, _event: Event, f: dict[str, Any]) -> None:
 
 def _settings_read(state: State, _event: Event, f: dict[str, Any]) -> None:
     state.settings_error = ""
+    if f["policy"] != state.policy:
+        train.elsewhere(state)
     state.policy, state.bootstrap = f["policy"], f["bootstrap"]
     told = {each.name: f[each.name] for each in fields(InForce) if each.name in f}
     state.in_force = InForce(**told)
@@ -123,12 +126,14 @@ def _work_order_parked(state: State, event: Event, f: dict[str, Any]) -> None:
     order.run = ""
     if (change := state.changes.get(order.change)) and change.status in ("proposed", "verifying", "queued"):
         change.status = "dropped"
+        train.left(state)
 
 
 def _work_order_cancelled(state: State, event: Event, _f: dict[str, Any]) -> None:
     order = state.orders[event.work_order]
     if (change := state.changes.get(order.change)) and change.status in ("proposed", "verifying", "queued"):
         change.status = "dropped"
+        train.left(state)
 
 
 def _approval_asked(state: State, event: Event, f: dict[str, Any]) -> None:

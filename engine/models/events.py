@@ -172,6 +172,25 @@ class ChangeRejected(EventFields):
     feedback: list[str] = []
 
 
+class TrialStarted(EventFields):
+    """The gates begin on main with `assumed` merged first and `test` on top (ids of changes). `base`, `tree`: what
+    they are compared with, and what they run on."""
+
+    trial: str
+    test: list[str]
+    assumed: list[str]
+    base: str
+    tree: str
+
+
+class TrialEnded(EventFields):
+    """A trial that has no report. superseded: nobody wants to know any more. conflict: the changes do not merge."""
+
+    trial: str
+    why: Literal["superseded", "conflict"]
+    reason: str = ""
+
+
 class GateStarted(EventFields):
     gate: str
     tree: str
@@ -205,6 +224,7 @@ class ReportSigned(EventFields):
     feedback: list[str] = []
     flags: list[str] = []
     fail_to_pass: int = 0
+    trial: str = ""
 
 
 class Intent(EventFields):
@@ -415,6 +435,8 @@ EVENTS: dict[str, type[EventFields]] = {
     "change_verifying": ChangeNamed,
     "change_queued": ChangeQueued,
     "change_rejected": ChangeRejected,
+    "trial_started": TrialStarted,
+    "trial_ended": TrialEnded,
     "gate_started": GateStarted,
     "gate_finished": GateFinished,
     "report_signed": ReportSigned,

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from engine.actions import (
-    CheckChange,
-    GateChange,
-    Land,
-)
+from engine.actions import CheckChange, GateTrial, Land
 from engine.models.settings import Settings
+from engine.planner.odds import as_trial, trials_of, wanted_trials
+from engine.planner.speculation import Trial
 from engine.planner.wishes import Wishes, approval_id
 from engine.scope import matches
-from engine.state import Change, Order, Verdict
+from engine.state import Change, Order, TrialRun
 
 SPECULATIVE_NICE = 10
 """Of gates that only matter if what stands before them does not land."""
@@ -24,43 +22,61 @@ def checks(wishes: Wishes) -> None:
                 wishes.park_failed(change.order, effect)
 
 
-def _verdict(wishes: Wishes, change: Change) -> Verdict | None:
-    verdict = change.verdicts.get(wishes.state.main_tree)
-    return verdict if verdict is not None and verdict.policy == wishes.state.policy else None
-
-
 def train(wishes: Wishes) -> None:
-    """Candidates are gated on main's own tip side by side; only the first in line lands, the others gate
-    again after it. What waits for a person stands aside and holds nobody up."""
+    """What is proved lands, what is refuted is rejected, and the likeliest trials run. What waits for a person stands
+    aside and holds nobody up."""
     if wishes.state.base_verdict() is None:
         return
     queue = [c for c in wishes.state.queue() if _gateable(wishes, c) and _allowed(wishes, c)]
-    for place, change in enumerate(queue[: wishes.settings.limits.gate_slots]):
-        verdict = _verdict(wishes, change)
+    known = trials_of(wishes.state, queue)
+    _settle(wishes, [trial for trial in known if not trial.assumed])
+    for place, wanted in enumerate(wanted_trials(wishes.state, queue, known, wishes.settings, wishes.now)):
+        if place < wishes.settings.limits.gate_slots:
+            _try(wishes, queue, known, wanted.trial)
+
+
+def _settle(wishes: Wishes, certain: list[TrialRun]) -> None:
+    """Act on what was found on main as it is."""
+    for trial in certain:
+        verdict = trial.verdict
         if verdict is None:
-            _gate(wishes, change, place)
-        elif verdict.result == "red":
+            continue
+        first = wishes.state.changes[trial.test[0]]
+        if verdict.result == "green" and not any(_frozen_for(wishes, wishes.state.changes[c]) for c in trial.test):
+            effect = f"land:{first.id}:{verdict.report[-16:]}"
+            if not wishes.attempt(effect, lambda key, c=first, e=effect, v=verdict: Land(key, e, c.id, v.report)):
+                wishes.park_failed(first.order, effect)
+        elif verdict.result == "red" and len(trial.test) == 1:
             wishes.record(
                 "change_rejected",
-                change.order,
-                change.id,
-                change=change.id,
+                first.order,
+                first.id,
+                change=first.id,
                 reasons=verdict.reasons,
                 report=verdict.report,
                 feedback=verdict.feedback,
             )
-        elif place == 0 and verdict.result == "green" and not _frozen_for(wishes, change):
-            effect = f"land:{change.id}:{verdict.report[-16:]}"
-            if not wishes.attempt(effect, lambda key, c=change, e=effect, v=verdict: Land(key, e, c.id, v.report)):
-                wishes.park_failed(change.order, effect)
 
 
-def _gate(wishes: Wishes, change: Change, place: int) -> None:
-    state = wishes.state
-    effect = f"gate:{change.id}.{change.queued_seq}@{state.main_tree[:16]}:{state.policy[-8:]}"
-    nice = 0 if place == 0 else SPECULATIVE_NICE
-    if not wishes.attempt(effect, lambda key: GateChange(key, effect, change.id, state.main, nice)):
-        wishes.park_failed(change.order, effect)
+def _try(wishes: Wishes, queue: list[Change], known: list[TrialRun], trial: Trial) -> None:
+    going = next(
+        (
+            one
+            for one in known
+            if one.verdict is None and as_trial(one).tree == trial.tree and frozenset(one.test) == trial.test
+        ),
+        None,
+    )
+    order = [change.id for change in queue]
+    test, assumed = (tuple(sorted(part, key=order.index)) for part in (trial.test, trial.landed))
+    nice = 0 if trial.certain else SPECULATIVE_NICE
+    effect = f"trial:{'+'.join((*assumed, '', *test))}@{wishes.state.main_tree[:16]}:{wishes.state.policy[-8:]}"
+    if going is not None:
+        wishes.actions.append(GateTrial(going.key, effect, tuple(going.test), tuple(going.assumed), nice))
+    elif not wishes.attempt(
+        effect, lambda key: GateTrial(f"{key}.{wishes.state.trials_begun}", effect, test, assumed, nice)
+    ):
+        wishes.park_failed(wishes.state.changes[test[0]].order, effect)
 
 
 def _mends_main(wishes: Wishes, change: Change) -> bool:

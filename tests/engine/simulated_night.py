@@ -20,8 +20,8 @@ from engine.actions import (
     CheckAcceptance,
     CheckChange,
     FileBug,
-    GateChange,
     GateMain,
+    GateTrial,
     Land,
     Publish,
     Record,
@@ -335,7 +335,9 @@ class SimulatedNight:
         else:
             self.emit(NewEvent("change_queued", {"change": a.change, "guards": []}, order))
 
-    def _report(self, kind: str, tree: frozenset[str], base: frozenset[str], change: str, order: str) -> None:
+    def _report(
+        self, kind: str, tree: frozenset[str], base: frozenset[str], change: str, order: str, trial: str = ""
+    ) -> None:
         digest = f"sha256:{len(self.report_of):08d}"
         result = "red" if self.tree_is_red(tree) else "green"
         self.report_of[digest] = (self.tree_id(tree), result)
@@ -352,15 +354,20 @@ class SimulatedNight:
                     "policy": self.state.policy,
                     "change": change,
                     "reasons": ["red"] if result == "red" else [],
+                    "trial": trial,
                 },
                 order,
             )
         )
 
-    def _GateChange(self, a: GateChange) -> None:  # noqa: N802
-        change = self.state.changes[a.change]
-        base = self.commits[a.main]
-        self._report("land", base | self.brings(change.head), base, change.id, change.order)
+    def _GateTrial(self, a: GateTrial) -> None:  # noqa: N802
+        change = self.state.changes[a.test[0]]
+        base = self.commits[self.state.main]
+        for assumed in a.assumed:
+            base |= self.brings(self.state.changes[assumed].head)
+        begun = {"trial": a.key, "test": list(a.test), "assumed": list(a.assumed), "base": "", "tree": ""}
+        self.emit(NewEvent("trial_started", begun, change.order))
+        self._report("land", base | self.brings(change.head), base, change.id, change.order, a.key)
 
     def _GateMain(self, a: GateMain) -> None:  # noqa: N802
         tree = self.commits[a.commit]

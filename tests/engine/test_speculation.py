@@ -8,7 +8,7 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.planner.conflicts import ConflictRate
+from engine.conflicts import ConflictRate
 from engine.planner.speculation import Candidate, Capacity, Evidence, Names, Trial, Wanted, choose
 
 CAPACITY = Capacity(slots=3)

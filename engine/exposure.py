@@ -1,0 +1,31 @@
+"""Which changes were written side by side in the same places: they may be good alone and red together. Pure."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from engine.state import Change, State
+
+LANDINGS = 40
+"""Recent landings that are looked at."""
+
+
+def exposure(state: State, change: Change) -> float:
+    """How many changes in the same places landed since this one's base."""
+    try:
+        since = len(state.known_main) - state.known_main[::-1].index(change.base)
+    except ValueError:
+        since = 0
+    newer = set(state.known_main[since:][-LANDINGS:])
+    others = (other for other in state.changes.values() if other.commit in newer and other.id != change.id)
+    return float(sum(overlap(change, other) for other in others))
+
+
+def overlap(one: Change, other: Change) -> bool:
+    """Whether they change files of the same folders."""
+    return not _folders(tuple(one.paths)).isdisjoint(_folders(tuple(other.paths)))
+
+
+@lru_cache(maxsize=4096)
+def _folders(paths: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(path.rpartition("/")[0] for path in paths)
