@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 from engine.models.event import utc_text
-from engine.models.status import ApprovalStatus, Health, OrderStatus, RunStatus, Status, TrainStatus
+from engine.models.status import ApprovalStatus, Health, OrderStatus, RunStatus, Status
 from engine.state import State
+from engine.train_status import train_rows
 
 BOOTSTRAP = "swarm.toml is not committed on main, so the gates of the working copy count: commit it"
 LOW_DISK = "the disk has less free space than limits.free_disk, so no run starts: make room"
@@ -52,7 +53,7 @@ def status_of(state: State, now: float, *, running: bool) -> Status:
             for o in orders
             if o.phase == "running" and o.run
         ],
-        train=_train(state),
+        train=train_rows(state),
         landed=sum(o.landed > 0 for o in orders),
         reverted=sum(o.reverts > 0 for o in orders),
         rejected=sum(o.rejections > 0 for o in orders),
@@ -97,19 +98,3 @@ def problems_of(state: State) -> list[str]:
         BOOTSTRAP if state.bootstrap else "",
     ]
     return [text for text in found if text]
-
-
-def _train(state: State) -> list[TrainStatus]:
-    rows: list[TrainStatus] = []
-    for place, change in enumerate(state.queue()):
-        verdict = change.verdicts.get(state.main_tree)
-        if state.frozen:
-            waits = f"landing is frozen: {state.frozen}"
-        elif verdict is None:
-            waits = "gates on main with it merged"
-        elif place:
-            waits = "the changes before it"
-        else:
-            waits = "landing"
-        rows.append(TrainStatus(change=change.id, work_order=change.order, place=place + 1, waits_for=waits))
-    return rows

@@ -138,6 +138,14 @@ def metrics(repo: Repo = None, state: State = None, as_json: Json = False) -> No
 
 
 @app.command()
+def train(repo: Repo = None, state: State = None, as_json: Json = False) -> None:
+    """Each change on its way to main: what it waits for, what is assumed, and why."""
+    from swarm_tui.trains import print_train
+
+    print_train(repo, state, as_json=as_json)
+
+
+@app.command()
 def where(repo: Repo = None, state: State = None, as_json: Json = False) -> None:
     """Where the state, the hub, the artifacts and the public key of this repository are."""
     from swarm_tui.inspecting import print_where

@@ -20,6 +20,12 @@ class TrainStatus(BaseModel):
     work_order: str
     place: int
     waits_for: str
+    assumed: list[str] = []
+    """Work orders that are taken to land before it in what runs now."""
+    beside: list[str] = []
+    """Work orders that are tried in the same run."""
+    since: str = ""
+    why: str = ""
 
 
 class ApprovalStatus(BaseModel):

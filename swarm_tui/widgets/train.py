@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 
+from engine.train_status import train_rows
 from swarm_tui.room import words
 from swarm_tui.room.changes import Changes
 from swarm_tui.widgets.pane import Pane
@@ -74,6 +75,8 @@ class TrainPane(Pane):
             else ""
         )
         text, tone = told(room, change, gates)
+        if row := next((row for row in train_rows(room.state) if row.change == change and row.assumed), None):
+            text += f"  · if {', '.join(row.assumed)} {'lands' if len(row.assumed) == 1 else 'land'} first"
         return (Cell(place, "busy"), Cell(sanitise_line(name)), Cell(sanitise_line(text), tone), Cell(took, "quiet"))
 
 
