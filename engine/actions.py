@@ -68,9 +68,9 @@ class GateMain(Action):
 
 @dataclass(frozen=True)
 class Land(Action):
-    """Move main to the change's proved tree."""
+    """Move main to the tree of these changes, which was proved as a whole; one commit for each, in this order."""
 
-    change: str = ""
+    changes: tuple[str, ...] = ()
     report: str = ""
 
 

@@ -230,6 +230,17 @@ class GuardRequest:
 
 
 @dataclass(frozen=True)
+class Member:
+    """One of several changes that are tried together. without: tree of all the others on the base. before: as in
+    `GateRequest`."""
+
+    change: str
+    order: WorkOrder | None
+    without: str
+    before: str = ""
+
+
+@dataclass(frozen=True)
 class GateRequest:
     """Run `gates` on `tree`, which is main (`base_tree`) with the change merged. All ids are full git object ids.
 
@@ -238,6 +249,7 @@ class GateRequest:
     kind: land | gates. tests_gone: test ids (or prefixes) that the work order may remove or change.
     order: whose change it is; None: nothing is proved beyond the gates and what became of the base's tests.
     before: tree of the version that has the fault, where it is not `base_tree`: a regression's, which was taken back.
+    members: all changes of a group, each of which has to be proved; `change`, `work_order` and `order` are the last's.
     flaky: test ids with a recorded history of flaking on main: only these are tried a second time.
     flows: what gates with `flow` may name. keep_going: False ends the run at the first gate that is not green.
     guards: what the guards said of the change before; they go into the report. coverage: the guard that speaks after
@@ -261,6 +273,7 @@ class GateRequest:
     nice: int = 0
     order: WorkOrder | None = None
     before: str = ""
+    members: tuple[Member, ...] = ()
     flaky: tuple[str, ...] = ()
     flows: tuple[Flow, ...] = ()
     coverage: Coverage | None = None

@@ -13,9 +13,10 @@ import hashlib
 from dataclasses import replace
 
 from engine.actions import Adopt, Land, Restore
-from engine.effects.train import order_gates
+from engine.effects.train import merged_onto, order_gates
 from engine.effects.world import World, trailers
 from engine.errors import MergeConflict, SwarmError
+from engine.git.hub import Hub
 from engine.git.notes import attach_missing
 from engine.models.event import NewEvent
 from engine.models.report import SCHEMA_VERSION
@@ -30,39 +31,49 @@ class StaleError(SwarmError):
 
 
 async def land(world: World, action: Land) -> None:
-    """Land the change's proved tree. Recomputes every value that the report is bound to; a stale one does not land."""
+    """Land the proved tree of these changes, one commit for each. Recomputes every value that the report is bound to; a
+    stale one does not land."""
     state = world.state()
-    change = state.changes[action.change]
-    main, tree = state.main, state.main_tree
+    changes, main = [state.changes[name] for name in action.changes], state.main
     signed = await asyncio.to_thread(world.ports.gates.load, action.report)
     try:
-        merged = await asyncio.to_thread(world.hub.merge_tree, main, change.head)
+        trees = await asyncio.to_thread(_steps, world.hub, main, changes)
     except MergeConflict as conflict:
         raise StaleError(str(conflict)) from conflict
+    names = list(action.changes)
     bound = {
-        "tree": (signed.tree, merged),
-        "base": (signed.base, tree),
+        "tree": (signed.tree, trees[-1]),
+        "base": (signed.base, state.main_tree),
         "policy": (signed.policy, state.policy),
         "repository": (signed.repository, state.repository),
-        "change": (signed.change, change.id),
+        "change": (signed.change, names[-1]),
+        "changes": (signed.changes, names if len(names) > 1 else []),
         "result": (signed.result, "green"),
         "schema version": (signed.schema_version, SCHEMA_VERSION),
-        "gates": ([gate.name for gate in signed.gates], [gate.name for gate in order_gates(world, state, change)]),
+        "gates": ([gate.name for gate in signed.gates], [gate.name for gate in order_gates(world, state, changes)]),
     }
     if wrong := [name for name, (said, is_) in bound.items() if said != is_]:
         raise StaleError(f"the report {action.report[:19]} does not fit what would land: {', '.join(wrong)}")
     if unfit := await asyncio.to_thread(world.ports.gates.unfit, signed):
         raise StaleError(f"the report {action.report[:19]} was made with other tools: {unfit}")
-    effect_id = _effect_id("land", change.id, main, merged)
-    parents = [main, change.head] if change.person else [main]
-    message = _landing_message(state, change, action.report, effect_id)
-    commit = await asyncio.to_thread(world.hub.commit, merged, parents, message, _stamp(state, change))
-    fields = {"change": change.id, "commit": commit, "tree": merged, "report": action.report, "parent": main}
-    if world.state().changes[change.id].status != "queued":
-        raise StaleError(f"{change.id} does not wait for landing any more")
-    outcome = NewEvent("change_landed", fields, work_order=change.order)
-    if await _move(world, "land", effect_id, commit, main, outcome):
-        await _moved_on(world, merged)
+    effect_id = _effect_id("land", "+".join(names), main, trees[-1])
+    outcomes: list[NewEvent] = []
+    tip = main
+    for change, tree in zip(changes, trees, strict=True):
+        parent, parents = tip, [tip, change.head] if change.person else [tip]
+        message = _landing_message(state, change, action.report, effect_id, batched=change is not changes[-1])
+        tip = await asyncio.to_thread(world.hub.commit, tree, parents, message, _stamp(state, change))
+        fields = {"change": change.id, "commit": tip, "tree": tree, "report": action.report, "parent": parent}
+        outcomes.append(NewEvent("change_landed", fields, work_order=change.order))
+    if gone := [name for name in names if world.state().changes[name].status != "queued"]:
+        raise StaleError(f"{gone[0]} does not wait for landing any more")
+    if await _move(world, "land", effect_id, tip, main, *outcomes):
+        await _moved_on(world, trees[-1])
+
+
+def _steps(hub: Hub, main: str, changes: list[Change]) -> list[str]:
+    """The tree after each of the changes. Raises MergeConflict."""
+    return [merged_onto(hub, main, changes[: at + 1])[1] for at in range(len(changes))]
 
 
 async def restore(world: World, action: Restore) -> None:
@@ -133,8 +144,8 @@ async def settle(world: World) -> None:
         if await asyncio.to_thread(
             world.hub.is_ancestor, intent["new"], (await asyncio.to_thread(world.hub.main)).commit
         ):
-            outcome = intent["outcome"]
-            await world.emit(NewEvent(outcome["kind"], outcome["fields"], work_order=outcome["work_order"]))
+            outcomes = [intent["outcome"], *intent.get("more", [])]
+            await world.emit(*(NewEvent(o["kind"], o["fields"], work_order=o["work_order"]) for o in outcomes))
         else:
             # Main did not move. The evidence may still hold: the planner asks again, with a new intent.
             await world.emit(
@@ -145,16 +156,17 @@ async def settle(world: World) -> None:
             )
 
 
-async def _move(world: World, effect: str, effect_id: str, new: str, old: str, outcome: NewEvent) -> bool:
+async def _move(world: World, effect: str, effect_id: str, new: str, old: str, *outcomes: NewEvent) -> bool:
     """Whether main moved: False when somebody else had moved it first."""
-    outcome = replace(outcome, fields={**outcome.fields, "effect_id": effect_id})
-    written = {"kind": outcome.kind, "fields": outcome.fields, "work_order": outcome.work_order}
-    intent = {"effect": effect, "effect_id": effect_id, "old": old, "new": new, "outcome": written}
-    await world.emit(NewEvent("intent", intent, work_order=outcome.work_order))
+    outcomes = tuple(replace(each, fields={**each.fields, "effect_id": effect_id}) for each in outcomes)
+    written = [{"kind": each.kind, "fields": each.fields, "work_order": each.work_order} for each in outcomes]
+    intent = {"effect": effect, "effect_id": effect_id, "old": old, "new": new, "outcome": written[0]}
+    more = {"more": written[1:]} if len(written) > 1 else {}
+    await world.emit(NewEvent("intent", intent | more, work_order=outcomes[0].work_order))
     if not await asyncio.to_thread(world.hub.move_main, new, old):
         await world.emit(NewEvent("intent_abandoned", {"effect_id": effect_id, "reason": "main had moved on"}))
         return False
-    await world.emit(outcome)
+    await world.emit(*outcomes)
     world.on_main_moved()
     world.log.info("git", f"main moved by {effect}", commit=new)
     return True
@@ -190,14 +202,17 @@ def _stamp(state: State, change: Change) -> float:
     return order.since if order else state.started_at
 
 
-def _landing_message(state: State, change: Change, report: str, effect_id: str) -> str:
+def _landing_message(state: State, change: Change, report: str, effect_id: str, *, batched: bool) -> str:
     """The engine writes the message. Agents' words are sanitised, capped and indented, so that none can pass for
     a trailer."""
     order = state.orders.get(change.order)
     title = sanitise_line(order.spec.title)[:100] if order else f"Merge a person's commits ({change.head[:12]})"
     said = sanitise(change.summary)[:SUMMARY_CAP]
     quoted = "\n".join(f"    {line}" for line in said.splitlines())
-    pairs: list[tuple[str, str]] = [("Work-Order", change.order or f"person-{change.head[:12]}"), ("Report", report)]
+    pairs: list[tuple[str, str]] = [
+        ("Work-Order", change.order or f"person-{change.head[:12]}"),
+        ("Batch-Report" if batched else "Report", report),
+    ]
     if change.agent:
         pairs.append(("Agent", change.agent))
     pairs.append(("Effect-Id", effect_id))

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engine.actions import Action, CheckChange, GateMain, GateTrial
 from engine.effects.world import World
 from engine.errors import InfrastructureFault, MergeConflict
+from engine.git.hub import Hub
 from engine.git.names import safe_name
 from engine.models.event import NewEvent
 from engine.models.report import GuardResult
 from engine.models.roadmap import WorkOrder
 from engine.models.settings import Gate, Guards, Settings
-from engine.ports import GateRequest, GuardRequest, SignedReport
+from engine.ports import GateRequest, GuardRequest, Member, SignedReport
 from engine.state import Change, State
 from engine.text.sanitise import sanitise_line
 
@@ -79,41 +81,37 @@ def _scripts(argv: Sequence[str]) -> list[str]:
 
 
 async def gate_trial(world: World, action: GateTrial) -> None:
-    """Gate main with the assumed changes and then this one merged: the tree that would land."""
+    """Gate main with the assumed changes and then these merged: the tree that would land."""
     state = world.state()
-    main, policy = state.main, state.policy
-    change = state.changes[action.test[0]]
+    policy, changes = state.policy, [state.changes[name] for name in action.test]
+    assumed = [state.changes[name] for name in action.assumed]
     try:
-        base, base_tree = await asyncio.to_thread(
-            _assumed_main, world, main, [state.changes[c] for c in action.assumed]
-        )
-        tree = await asyncio.to_thread(world.hub.merge_tree, base, change.head)
+        base, base_tree = await asyncio.to_thread(merged_onto, world.hub, state.main, assumed)
+        trees = await asyncio.to_thread(_trees, world.hub, base, changes)
     except MergeConflict as conflict:
         paths = ", ".join(sanitise_line(path) for path in conflict.paths[:10])
-        reason = f"it does not merge with main ({main[:12]}): conflict in {paths}"
-        await _not_tried(world, action, reason + ("" if change.person else "; redo it on today's main"))
+        reason = f"it does not merge with main ({state.main[:12]}): conflict in {paths}"
+        await _not_tried(world, action, reason + ("" if changes[0].person else "; redo it on today's main"))
         return
-    if tree == base_tree:
+    if trees.whole in (base_tree, *trees.without):
         await _not_tried(world, action, "main already has everything that this change brings")
         return
-    verdict = state.base_verdict()
-    spec = state.orders[change.order].spec if change.order in state.orders else None
-    guards = tuple(GuardResult.model_validate(guard) for guard in change.guards)
-    if spec is not None and not change.person:
-        # What two changes bring together no guard has seen: two names that differ only in case, say.
-        guards = await _guard(world, spec, tree, base_tree)
-        if denied := [result for result in guards if not result.ok]:
-            if action.assumed:
-                await _not_tried(world, action, denied[0].reason)
-            else:
-                await _denied(world, change, guards)
-            return
+    guards = await _guards(world, state, action, changes, trees, base_tree)
+    if guards is None:
+        return
     begun = {"trial": action.key, "test": list(action.test), "assumed": list(action.assumed)}
-    await world.emit(NewEvent("trial_started", {**begun, "base": base_tree, "tree": tree}, work_order=change.order))
-    gates = order_gates(world, state, change)
+    last = changes[-1]
+    await world.emit(
+        NewEvent("trial_started", {**begun, "base": base_tree, "tree": trees.whole}, work_order=last.order)
+    )
+    verdict, gates = state.base_verdict(), order_gates(world, state, changes)
+    members = [
+        Member(change.id, _spec(state, change), without, await _faulty_tree(world, state, change.order))
+        for change, without in zip(changes, trees.without, strict=True)
+    ]
     request = GateRequest(
-        key=_change_key(change.id, base_tree, policy),
-        tree=tree,
+        key=_trial_key(action.test, base_tree, policy),
+        tree=trees.whole,
         base_tree=base_tree,
         base_commit=base,
         repository=state.repository,
@@ -121,11 +119,12 @@ async def gate_trial(world: World, action: GateTrial) -> None:
         policy=policy,
         base_report=verdict.report if verdict else "",
         kind="land",
-        change=change.id,
-        work_order=change.order,
-        tests_gone=tuple(_tests_gone(state, [*action.assumed, change.id])),
-        order=spec,
-        before=await _faulty_tree(world, state, change.order),
+        change=last.id,
+        work_order=last.order,
+        tests_gone=tuple(_tests_gone(state, [*assumed, *changes])),
+        order=members[-1].order,
+        before=members[-1].before,
+        members=tuple(members) if len(members) > 1 else (),
         flows=tuple(world.settings().canary.flow),
         coverage=world.settings().guards.coverage,
         nice=action.nice,
@@ -142,25 +141,70 @@ async def gate_trial(world: World, action: GateTrial) -> None:
         raise
 
 
-def _assumed_main(world: World, main: str, assumed: list[Change]) -> tuple[str, str]:
-    """(commit, tree): main as it would be once these had landed. Raises MergeConflict."""
-    commit, tree = main, world.hub.tree_of(main)
-    for change in assumed:
-        tree = world.hub.merge_tree(commit, change.head)
-        commit = world.hub.commit(tree, [commit], f"Assumed: {change.id}", 0.0)
+@dataclass(frozen=True)
+class _Trees:
+    """whole: all changes merged, in order. without: for each change, all the others."""
+
+    whole: str
+    without: tuple[str, ...]
+
+
+def _trees(hub: Hub, base: str, changes: Sequence[Change]) -> _Trees:
+    """Raises MergeConflict."""
+    whole = merged_onto(hub, base, changes)[1]
+    others = ([other for other in changes if other is not change] for change in changes)
+    return _Trees(whole, tuple(merged_onto(hub, base, rest)[1] for rest in others))
+
+
+def merged_onto(hub: Hub, main: str, changes: Sequence[Change]) -> tuple[str, str]:
+    """(commit, tree) of main with these merged, in order. Nothing refers to the commit. Raises MergeConflict."""
+    commit, tree = main, hub.tree_of(main)
+    for change in changes:
+        tree = hub.merge_tree(commit, change.head)
+        commit = hub.commit(tree, [commit], f"Assumed: {change.id}", 0.0)
     return commit, tree
 
 
-def _tests_gone(state: State, changes: list[str]) -> list[str]:
+async def _guards(
+    world: World, state: State, action: GateTrial, changes: list[Change], trees: _Trees, base_tree: str
+) -> tuple[GuardResult, ...] | None:
+    """The guards' word on what each change brings to the merged tree; None when one denies it, which has been told.
+
+    What two changes bring together no guard has seen: two names that differ only in case, say.
+    """
+    said: list[GuardResult] = []
+    for change, without in zip(changes, trees.without, strict=True):
+        spec = _spec(state, change)
+        if spec is None or change.person:
+            said += [GuardResult.model_validate(guard) for guard in change.guards]
+            continue
+        results = await _guard(world, spec, trees.whole, without if len(changes) > 1 else base_tree)
+        said += results
+        denied = [result for result in results if not result.ok]
+        if denied and (action.assumed or len(changes) > 1):
+            await _not_tried(world, action, denied[0].reason)
+        elif denied:
+            await _denied(world, change, results)
+        if denied:
+            return None
+    return tuple(said)
+
+
+def _spec(state: State, change: Change) -> WorkOrder | None:
+    order = state.orders.get(change.order)
+    return order.spec if order is not None else None
+
+
+def _tests_gone(state: State, changes: Sequence[Change]) -> list[str]:
     """Tests that these changes' orders may change or remove."""
-    orders = (state.orders.get(state.changes[name].order) for name in changes)
-    return [test for order in orders if order for test in (*order.spec.tests_changed, *order.spec.tests_removed)]
+    specs = (_spec(state, change) for change in changes)
+    return [test for spec in specs if spec for test in (*spec.tests_changed, *spec.tests_removed)]
 
 
 async def _not_tried(world: World, action: GateTrial, reason: str) -> None:
     """The trees do not go together. On main as it is that is the change's end; else only of this trial."""
     change = world.state().changes[action.test[0]]
-    if not action.assumed:
+    if not action.assumed and len(action.test) == 1:
         fields = {"change": change.id, "reasons": [reason]}
         await world.emit(NewEvent("change_rejected", fields, work_order=change.order))
         return
@@ -203,12 +247,12 @@ def begun(world: World, actions: Iterable[Action]) -> list[Path]:
     keys = [_main_key(action.tree, state.policy) for action in actions if isinstance(action, GateMain)]
     for action in actions:
         if isinstance(action, GateTrial) and not action.assumed:
-            keys.append(_change_key(action.test[0], state.main_tree, state.policy))
+            keys.append(_trial_key(action.test, state.main_tree, state.policy))
     return [run.parent for key in keys for run in (world.folders.runs / safe_name(key)).glob("*/shim.json")]
 
 
-def _change_key(change: str, base_tree: str, policy: str) -> str:
-    return f"{change}@{base_tree[:16]}.{policy[-8:]}"
+def _trial_key(test: Sequence[str], base_tree: str, policy: str) -> str:
+    return f"{'+'.join(test)}@{base_tree[:16]}.{policy[-8:]}"
 
 
 def _main_key(tree: str, policy: str) -> str:
@@ -245,13 +289,13 @@ def _land_gates(world: World) -> list[Gate]:
     return [gate for gate in world.settings().gate if "land" in gate.when]
 
 
-def order_gates(world: World, state: State, change: Change) -> tuple[Gate, ...]:
-    """The gates that the work order names, with what they need; without names all of them."""
+def order_gates(world: World, state: State, changes: Sequence[Change]) -> tuple[Gate, ...]:
+    """The gates that the changes' work orders name, with what they need; all of them if one names none."""
     every = {gate.name: gate for gate in _land_gates(world)}
-    order = state.orders.get(change.order)
-    if order is None or not order.spec.gates:
+    named = [spec.gates if (spec := _spec(state, change)) is not None else [] for change in changes]
+    if not all(named):
         return tuple(every.values())
-    wanted, stack = set[str](), [name for name in order.spec.gates if name in every]
+    wanted, stack = set[str](), [name for names in named for name in names if name in every]
     while stack:
         name = stack.pop()
         if name not in wanted:

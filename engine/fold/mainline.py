@@ -88,10 +88,10 @@ def _change_landed(state: State, event: Event, f: dict[str, Any]) -> None:
     change = state.changes[f["change"]]
     train.decided(state, change.id, passed=True)
     change.status, change.commit = "landed", f["commit"]
+    verdict = train.verdict_of(state, change, f["report"])
     train.landed(state, change.id)
     order = state.orders.get(event.work_order)
-    verdict = next((v for v in change.verdicts.values() if v.report == f["report"]), None)
-    if verdict is not None and not (order is not None and order.spec.gates):
+    if verdict is not None and verdict.tree == f["tree"] and not (order is not None and order.spec.gates):
         # A report on some of the gates let the change land, but does not say that main's tree passes all of them.
         state.verified[verdict.tree] = Verdict("green", verdict.report, verdict.tree, verdict.base, verdict.policy, [])
     kind = "person" if change.person else "change"

@@ -7,7 +7,7 @@ from typing import Any
 from engine.exposure import exposure
 from engine.fold.handler import Handler
 from engine.models.event import Event
-from engine.state import PassRate, State, TrialRun, Verdict
+from engine.state import Change, PassRate, State, TrialRun, Verdict
 
 MEAN_WEIGHT = 0.3
 """Of the newest run of a gate in the mean of its minutes."""
@@ -48,9 +48,7 @@ def landed(state: State, change: str) -> None:
     for key, trial in list(state.trials.items()):
         if change in trial.assumed:
             trial.assumed.remove(change)
-        elif (
-            change in trial.test and len(trial.test) > 1 and trial.verdict is not None and trial.verdict.result == "red"
-        ):
+        elif change in trial.test and len(trial.test) > 1 and trial.verdict is not None:
             trial.test.remove(change)
         else:
             del state.trials[key]
@@ -58,6 +56,12 @@ def landed(state: State, change: str) -> None:
         if change in group:
             group.remove(change)
     left(state)
+
+
+def verdict_of(state: State, change: Change, report: str) -> Verdict | None:
+    """What the report that let a change land said."""
+    verdicts = [trial.verdict for trial in state.trials.values() if trial.verdict is not None]
+    return next((one for one in [*verdicts, *change.verdicts.values()] if one.report == report), None)
 
 
 def left(state: State) -> None:

@@ -235,6 +235,8 @@ class Intent(EventFields):
     old: str
     new: str
     outcome: dict[str, Any]
+    more: list[dict[str, Any]] = []
+    """Of changes that land together: the outcomes of the others, in order."""
 
 
 class IntentAbandoned(EventFields):

@@ -69,6 +69,8 @@ class VerificationReport(Grown):
     repository: str
     """The id of the root commit: which repository this is about."""
     change: str = ""
+    changes: list[str] = []
+    """Of a group that was tried and lands together: all its changes, in order; `change` is the last."""
     work_order: str = ""
     policy: str
     """Digest of the definitions of gates, guards and canary."""

@@ -15,7 +15,7 @@ PERSON = 0.95
 """Belief in what a person committed."""
 UNKNOWN_MIN = 5.0
 """Expected minutes of a gate that has never run."""
-BATCH = 1
+BATCH = 4
 """Changes in one trial."""
 
 

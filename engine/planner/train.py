@@ -44,7 +44,9 @@ def _settle(wishes: Wishes, certain: list[TrialRun]) -> None:
         first = wishes.state.changes[trial.test[0]]
         if verdict.result == "green" and not any(_frozen_for(wishes, wishes.state.changes[c]) for c in trial.test):
             effect = f"land:{first.id}:{verdict.report[-16:]}"
-            if not wishes.attempt(effect, lambda key, c=first, e=effect, v=verdict: Land(key, e, c.id, v.report)):
+            if not wishes.attempt(
+                effect, lambda key, t=tuple(trial.test), e=effect, v=verdict: Land(key, e, t, v.report)
+            ):
                 wishes.park_failed(first.order, effect)
         elif verdict.result == "red" and len(trial.test) == 1:
             wishes.record(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -255,10 +256,16 @@ class SimulatedNight:
         if isinstance(action, RunCanary):
             fields = {"commit": action.commit, "about": action.about, "purpose": action.purpose}
             self.emit(NewEvent("canary_started", fields))
+        if isinstance(action, GateTrial):
+            fields = {"trial": action.key, "test": list(action.test), "assumed": list(action.assumed)}
+            order = self.state.changes[action.test[-1]].order
+            self.emit(NewEvent("trial_started", {**fields, "base": "", "tree": ""}, order))
         if isinstance(action, CheckChange) and self.state.changes[action.change].status == "proposed":
             self.emit(NewEvent("change_verifying", {"change": action.change}, self.state.changes[action.change].order))
 
     def cancelled(self, action: Action) -> None:
+        if isinstance(action, GateTrial):
+            self.emit(NewEvent("trial_ended", {"trial": action.key, "why": "superseded", "reason": ""}))
         if isinstance(action, StartRun) and self.state.orders[action.order].phase == "running":
             self.violations.append(f"{action.key} was cancelled while it was wanted")
         if isinstance(action, RunCanary) and action.commit in [landing.commit for landing in self.state.landings]:
@@ -266,6 +273,8 @@ class SimulatedNight:
 
     def finish(self, action: Action) -> None:
         if not isinstance(action, StartRun) and self.random.random() < self.odds.machine_fails:
+            if isinstance(action, GateTrial):
+                self.emit(NewEvent("trial_ended", {"trial": action.key, "why": "superseded", "reason": ""}))
             self.emit(NewEvent("effect_failed", {"effect": action.effect, "error": "disk", "traceback": ""}))
             return
         getattr(self, f"_{type(action).__name__}")(action)
@@ -361,52 +370,39 @@ class SimulatedNight:
         )
 
     def _GateTrial(self, a: GateTrial) -> None:  # noqa: N802
-        change = self.state.changes[a.test[0]]
-        base = self.commits[self.state.main]
-        for assumed in a.assumed:
-            base |= self.brings(self.state.changes[assumed].head)
-        begun = {"trial": a.key, "test": list(a.test), "assumed": list(a.assumed), "base": "", "tree": ""}
-        self.emit(NewEvent("trial_started", begun, change.order))
-        self._report("land", base | self.brings(change.head), base, change.id, change.order, a.key)
+        base = self._merged(self.commits[self.state.main], a.assumed)
+        last = self.state.changes[a.test[-1]]
+        self._report("land", self._merged(base, a.test), base, last.id, last.order, a.key)
+
+    def _merged(self, tree: frozenset[str], changes: Iterable[str]) -> frozenset[str]:
+        return tree.union(*(self.brings(self.state.changes[name].head) for name in changes))
 
     def _GateMain(self, a: GateMain) -> None:  # noqa: N802
         tree = self.commits[a.commit]
         self._report("gates", tree, tree, "", "")
 
     def _Land(self, a: Land) -> None:  # noqa: N802
-        change = self.state.changes[a.change]
-        tree = self.commits[self.state.main] | self.brings(change.head)
+        changes = [self.state.changes[name] for name in a.changes]
+        tree = self._merged(self.commits[self.state.main], a.changes)
         if self.report_of[a.report] != (self.tree_id(tree), "green"):
             self.emit(
                 NewEvent("effect_failed", {"effect": a.effect, "error": "the report does not fit", "traceback": ""})
             )
             return
-        self.emit(
-            NewEvent(
-                "intent",
-                {"effect": "land", "effect_id": a.key, "old": self.state.main, "new": "n", "outcome": {}},
-                change.order,
-            )
-        )
+        intent = {"effect": "land", "effect_id": a.key, "old": self.state.main, "new": "n", "outcome": {}}
+        self.emit(NewEvent("intent", intent, changes[0].order))
         if self.random.random() < self.odds.crash:
             self.pending.clear()
             self.start_engine()
             return
-        commit = self.new_commit(tree)
-        self.emit(
-            NewEvent(
-                "change_landed",
-                {
-                    "change": change.id,
-                    "commit": commit,
-                    "tree": self.tree_id(tree),
-                    "report": a.report,
-                    "parent": self.state.main,
-                    "effect_id": a.key,
-                },
-                change.order,
-            )
-        )
+        landed: list[NewEvent] = []
+        tip, step = self.state.main, self.commits[self.state.main]
+        for change in changes:
+            step = step | self.brings(change.head)
+            parent, tip = tip, self.new_commit(step)
+            fields = {"change": change.id, "tree": self.tree_id(step), "report": a.report, "parent": parent}
+            landed.append(NewEvent("change_landed", {**fields, "commit": tip, "effect_id": a.key}, change.order))
+        self.emit(*landed)
 
     def _Restore(self, a: Restore) -> None:  # noqa: N802
         tree = self.commits[a.to]
