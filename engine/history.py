@@ -122,6 +122,8 @@ class History:
     judged: dict[str, str] = field(default_factory=dict[str, str])
     """Verdict by judged commit, in order."""
     moves: list[Move] = field(default_factory=list[Move])
+    trials: dict[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
+    """(change, tree) of a trial's gates: what tries several changes is told of the last."""
     changes_of: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     events_of: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
     """Seqs of the events of a work order, for its timeline."""
@@ -217,6 +219,15 @@ def _gate_started(history: History, event: Event, f: Fields) -> None:
     history.gates.append(gate)
 
 
+def _trial_started(history: History, _event: Event, f: Fields) -> None:
+    history.trials[f["trial"]] = (f["test"][-1], f["tree"])
+
+
+def _trial_ended(history: History, event: Event, f: Fields) -> None:
+    change, tree = history.trials.pop(f["trial"], ("", ""))
+    _supersede([gate for gate in history.gates_of.get(change, []) if gate.tree == tree], event.at)
+
+
 def _gate_finished(history: History, event: Event, f: Fields) -> None:
     own = history.gates_of.setdefault(f["change"], [])
     gate = next((g for g in reversed(own) if g.gate == f["gate"] and g.tree == f["tree"] and not g.result), None)
@@ -296,6 +307,8 @@ _TAKE: dict[str, Callable[[History, Event, Fields], None]] = {
     "change_landed": _landed,
     "work_order_parked": _order_over,
     "work_order_cancelled": _order_over,
+    "trial_started": _trial_started,
+    "trial_ended": _trial_ended,
     "gate_started": _gate_started,
     "gate_finished": _gate_finished,
     "report_signed": _report_signed,

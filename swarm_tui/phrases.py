@@ -74,6 +74,14 @@ def _acceptance_checked(_event: Event, f: Fields) -> Phrase | None:
     return Phrase("·", "", f"red on main, as it should be: {_first(red)}", "quiet") if red else None
 
 
+def _trial_started(e: Event, f: dict[str, Any]) -> Phrase | None:
+    if not f["assumed"] and len(f["test"]) == 1:
+        return None  # its gates say it
+    beside = f" together with {len(f['test']) - 1} more" if len(f["test"]) > 1 else ""
+    ahead = f", if {', '.join(f['assumed'])} land first" if f["assumed"] else ""
+    return Phrase("≡", "", f"tried{beside}{ahead}", "quiet")
+
+
 def _gate_finished(event: Event, f: Fields) -> Phrase | None:
     about = event.work_order or "main"
     if f["result"] == "green":
@@ -140,6 +148,8 @@ _PHRASES: dict[str, Callable[[Event, Fields], Phrase | None]] = {
     "change_proposed": lambda e, f: Phrase("⇡", "", f"proposes {len(f['paths'])} files: {', '.join(f['paths'][:4])}"),
     "guardrail_denied": lambda e, f: Phrase("⛔", "", f"guard {f['rule']}: {f['reason']}", "bad"),
     "change_rejected": lambda e, f: Phrase("✘", "", f"rejected: {_first(f['reasons'])}", "bad"),
+    "trial_started": _trial_started,
+    "trial_ended": lambda e, f: None,
     "gate_finished": _gate_finished,
     "report_signed": _report_signed,
     "change_landed": lambda e, f: Phrase("⬇", "", f"landed on main as {_short(f['commit'])}", "good"),
