@@ -54,6 +54,11 @@ bench-room: $(READY)
 bench-gates: $(READY)
 	@$(PYTHON) -m benchmarks gates $(ARGS)
 
+# Against a referee of merge trains, if there is one beside this checkout or named by REFEREE=path.
+REFEREE ?= $(firstword $(wildcard ../*/tools/train_referee.py))
+bench-train: $(READY)
+	@$(PYTHON) -m benchmarks.train_table $(REFEREE)
+
 screenshots: $(READY)
 	@$(PYTHON) -m screenshots $(ARGS)
 
@@ -87,4 +92,4 @@ $(READY): requirements-dev.lock pyproject.toml
 	fi; \
 	touch $(READY)
 
-.PHONY: help demo test test-all test-slow lint types contracts bench bench-room bench-gates screenshots lock clean
+.PHONY: help demo test test-all test-slow lint types contracts bench bench-room bench-gates bench-train screenshots lock clean
