@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.actions import Action, CheckChange, GateChange, GateMain
+from engine.approvals.binding import guard_hash
 from engine.effects.world import World
 from engine.errors import InfrastructureFault, MergeConflict
 from engine.git.names import safe_name
@@ -32,7 +33,7 @@ async def check_change(world: World, action: CheckChange) -> None:
         await world.emit(NewEvent("change_verifying", {"change": change.id}, work_order=change.order))
     spec = state.orders[change.order].spec
     base_tree = await asyncio.to_thread(world.hub.tree_of, change.base)
-    results = await _guard(world, spec, change.tree, base_tree)
+    results = _waived(change, await _guard(world, spec, change.tree, base_tree))
     if not await _denied(world, change, results):
         guards = [result.model_dump() for result in results]
         await world.emit(NewEvent("change_queued", {"change": change.id, "guards": guards}, work_order=change.order))
@@ -52,12 +53,41 @@ async def _guard(world: World, spec: WorkOrder, tree: str, base_tree: str) -> tu
     return await world.ports.gates.guard(request)
 
 
+def _waived(change: Change, results: Sequence[GuardResult]) -> tuple[GuardResult, ...]:
+    """The guards' word, with what a person allowed for this very change passed: to the letter, and nothing else."""
+    return tuple(_pass(change, result) for result in results)
+
+
+def _pass(change: Change, result: GuardResult) -> GuardResult:
+    approval = _waiver(change, result)
+    if not approval:
+        return result
+    return result.model_copy(update={"ok": True, "reason": f"a person allows it ({approval}): {result.reason}"})
+
+
+def _waiver(change: Change, result: GuardResult) -> str:
+    return "" if result.ok else change.waivers.get(guard_hash(result.rule, result.reason, result.paths), "")
+
+
+def _approved(change: Change, results: Sequence[GuardResult]) -> tuple[str, ...]:
+    """The flags of a report that say what a person has let pass, given what the guards said by themselves."""
+    passed = [(result.ask or result.rule, _waiver(change, result)) for result in results]
+    return tuple(f"approved:{ask}:{approval}" for ask, approval in passed if approval)
+
+
 async def _denied(world: World, change: Change, results: Sequence[GuardResult]) -> bool:
     """Rejects the change when a guard denies it."""
     denied = [result for result in results if not result.ok]
     drafts: list[NewEvent] = []
     for result in denied:
-        fields = {"rule": result.rule, "reason": result.reason, "paths": result.paths, "change": change.id}
+        fields = {
+            "rule": result.rule,
+            "reason": result.reason,
+            "paths": result.paths,
+            "change": change.id,
+            "ask": result.ask,
+            "facts": result.facts,
+        }
         drafts.append(NewEvent("guardrail_denied", fields, work_order=change.order))
     if denied:
         reasons = [result.reason for result in denied]
@@ -104,9 +134,11 @@ async def gate_change(world: World, action: GateChange) -> None:
     base = state.base_verdict()
     spec = state.orders[change.order].spec if change.order in state.orders else None
     guards = tuple(GuardResult.model_validate(guard) for guard in change.guards)
+    flags: tuple[str, ...] = ()
     if spec is not None and not change.person:
         # What two changes bring together no guard has seen: two names that differ only in case, say.
-        guards = await _guard(world, spec, tree, base_tree)
+        said = await _guard(world, spec, tree, base_tree)
+        guards, flags = _waived(change, said), _approved(change, said)
         if await _denied(world, change, guards):
             return
     gates = order_gates(world, state, change)
@@ -129,7 +161,7 @@ async def gate_change(world: World, action: GateChange) -> None:
         coverage=world.settings().guards.coverage,
         nice=action.nice,
         guards=guards,
-        flags=(SOME_GATES,) if len(gates) < len(_land_gates(world)) else (),
+        flags=((SOME_GATES,) if len(gates) < len(_land_gates(world)) else ()) + flags,
     )
     await _run(world, request)
 
@@ -157,14 +189,14 @@ async def gate_main(world: World, action: GateMain) -> None:
     await _run(world, request)
 
 
-def begun(world: World, actions: Iterable[Action]) -> list[Path]:
-    """The folders of gates that an earlier engine began and that these actions ask for again: they are adopted."""
+def folders(world: World, actions: Iterable[Action]) -> list[Path]:
+    """The run folders of the gates that these actions ask for: what an earlier engine began there is adopted."""
     state = world.state()
     keys = [_main_key(action.tree, state.policy) for action in actions if isinstance(action, GateMain)]
     for action in actions:
         if isinstance(action, GateChange) and action.main == state.main:
             keys.append(_change_key(action.change, state.main_tree, state.policy))
-    return [run.parent for key in keys for run in (world.folders.runs / safe_name(key)).glob("*/shim.json")]
+    return [world.folders.runs / safe_name(key) for key in keys]
 
 
 def _change_key(change: str, base_tree: str, policy: str) -> str:
