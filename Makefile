@@ -18,6 +18,10 @@ help:
 	@echo "make bench      the figures, printed"
 	@echo "make bench-room the figures of the control room, beside a bare Textual app"
 	@echo "make bench-gates  what gates cost, beside just, nox, tox, pre-commit and prek (installed on demand)"
+	@echo "make bench-guards  what the guards' word on a change costs"
+	@echo "make bench-sandbox  what starting a sandbox costs, over the bare command"
+	@echo "make bench-text what it costs to make text from outside harmless and free of secrets"
+	@echo "make security-docs  runs every attack of the catalogue and writes docs/security.md"
 	@echo "make screenshots  the pictures of the control room, drawn anew from a demo's night (PNG needs Chromium)"
 	@echo "make lock       writes requirements-dev.lock afresh (needs the network)"
 	@echo "make clean      removes the virtual environment and all caches"
@@ -59,6 +63,18 @@ REFEREE ?= $(firstword $(wildcard ../*/tools/train_referee.py))
 bench-train: $(READY)
 	@$(PYTHON) -m benchmarks.train_table $(REFEREE)
 
+bench-guards: $(READY)
+	@$(PYTHON) -m benchmarks treegate $(ARGS)
+
+bench-text: $(READY)
+	@$(PYTHON) -m benchmarks text $(ARGS)
+
+security-docs: $(READY)
+	@$(PYTHON) -m tests.redteam $(ARGS)
+
+bench-sandbox: $(READY)
+	@$(PYTHON) -m benchmarks sandbox $(ARGS)
+
 screenshots: $(READY)
 	@$(PYTHON) -m screenshots $(ARGS)
 
@@ -92,4 +108,4 @@ $(READY): requirements-dev.lock pyproject.toml
 	fi; \
 	touch $(READY)
 
-.PHONY: help demo test test-all test-slow lint types contracts bench bench-room bench-gates bench-train screenshots lock clean
+.PHONY: help demo test test-all test-slow lint types contracts bench bench-room bench-gates bench-guards bench-text bench-train security-docs bench-sandbox screenshots lock clean

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import gates, idle, journal, landing, room, start, status
+from benchmarks import gates, idle, journal, landing, room, sandbox, start, status, text, treegate
 from benchmarks.figure import Figure, Scale, tiny
 from benchmarks.table import as_json, as_text
 from engine.git.door import git_version
@@ -28,6 +28,9 @@ BENCHMARKS: dict[str, Callable[[Scale], list[Figure]]] = {
     "status": status.measure,
     "room": room.measure,
     "gates": gates.measure,
+    "text": text.measure,
+    "treegate": treegate.measure,
+    "sandbox": sandbox.measure,
 }
 
 

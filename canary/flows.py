@@ -197,7 +197,7 @@ class _FlowRun:
     async def _judge(self, session: Session, steps: Steps) -> None:
         code = session.exit_code
         if session.overflow:
-            self.findings.append(Finding("FAIL", f"expected output that can be read, saw that {session.overflow}"))
+            self.findings.append(Finding("FAIL", f"expected it to keep to its limits, saw that {session.overflow}"))
         if code not in (None, 0) and code not in steps.exits:
             # Whatever it printed about itself: the exit code is evidence.
             seen = f"{how_it_is(session)}{_last_line(session)}"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from canary.drivers.driver import Launch
 from canary.verdicts import Miss
 from engine.git.removal import remove_tree
-from engine.ports import Sandbox, SandboxPolicy
+from engine.ports import Quota, Sandbox, SandboxPolicy
 from engine.process.environment import allowed_environment
 from engine.process.programs import Program
 from engine.process.tree import MARKER
@@ -27,7 +27,7 @@ class FindsPrograms(Protocol):
 class Ground:
     """Where one flow runs. `tree` is the checkout, `cache` the slot's build cache, `folder` the flow's own.
 
-    marker: the value of SWARM_RUN, by which whatever the program leaves behind is found.
+    marker: the value of SWARM_RUN, by which whatever the program leaves behind is found. quota: of each program.
     """
 
     tree: Path
@@ -36,6 +36,7 @@ class Ground:
     marker: str
     sandbox: Sandbox
     programs: FindsPrograms
+    quota: Quota = field(default_factory=Quota)
 
     @property
     def home(self) -> Path:
@@ -81,7 +82,7 @@ class Ground:
         env = self._environment(own)
         policy = SandboxPolicy(writable=writable, readable=(*readable, *roots))
         wrapped = self.sandbox.wrap((str(path), *argv[1:]), self.tree, env, policy)
-        return Launch(wrapped, self.tree, env, self.marker)
+        return Launch(wrapped, self.tree, env, self.marker, self.quota, writable)
 
     def _program(self, name: str) -> tuple[Path, tuple[Path, ...]]:
         """Where it lies, and what it needs to read. What the commit brings is never asked for its version out here."""

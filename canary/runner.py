@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from canary.verdicts import Finding, worst
 from engine.artifacts import ArtifactStore
 from engine.errors import SwarmError
 from engine.models.flow import Flow
-from engine.ports import CanaryOutcome, CanaryRequest, FlowOutcome, Sandbox
+from engine.ports import CanaryOutcome, CanaryRequest, FlowOutcome, Quota, Sandbox
 from engine.text.redact import Redactor
 
 
@@ -46,7 +47,7 @@ class LocalCanaryRunner:
 
     slots: checkouts for canaries. runs: the folder with one folder a run. hub: where goldens are read, from the
     commit's own tree. epoch: the first part of the marker `<epoch>/<key>/<n>/` of all processes, by which the next
-    start of the engine finds what outlived this one.
+    start of the engine finds what outlived this one. quota: of each program, asked anew for each flow.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class LocalCanaryRunner:
         *,
         epoch: str = "0",
         redactor: Redactor | None = None,
+        quota: Callable[[], Quota] = Quota,
     ) -> None:
         self._slots = slots
         self._sandbox = sandbox
@@ -69,6 +71,7 @@ class LocalCanaryRunner:
         self._hub = hub
         self._epoch = epoch
         self._redactor = redactor
+        self._quota = quota
 
     async def run(self, request: CanaryRequest) -> CanaryOutcome:
         """Run each flow in order, each on a fresh checkout, in a home of its own; the worst verdict is the outcome's.
@@ -108,6 +111,7 @@ class LocalCanaryRunner:
             marker=f"{self._epoch}/{request.key}/{number}/",
             sandbox=self._sandbox,
             programs=self._programs,
+            quota=self._quota(),
         )
         read_golden = partial(self._hub.read_file, request.tree)
         outcome = await run_flow(flow, ground, self._store, read_golden, progress, self._redactor)

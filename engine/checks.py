@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from graphlib import CycleError, TopologicalSorter
 from typing import get_args
 
+from engine.egress.hosts import host_problem
 from engine.guard_checks import glob_problem, guard_problems
 from engine.models.problem import Problem
 from engine.models.roadmap import OrderKind, Roadmap, WorkOrder
 from engine.models.settings import Settings
 from engine.not_yet import roadmap_not_yet, settings_not_yet
 from engine.scope import matches
+from engine.text.sanitise import sanitise_line
 from engine.toml_lines import Loc
 from engine.wording import Locate, closest
 
@@ -51,6 +53,7 @@ def check_settings(settings: Settings, locate: Locate | None = None) -> list[Pro
         )
     problems += _glob_problems(settings.merge.ask_if.paths, ("merge", "ask_if", "paths"), at)
     problems += guard_problems(settings, at)
+    problems += _host_problems(settings, at)
     return [*problems, *settings_not_yet(settings, at), *_weaknesses(settings, at)]
 
 
@@ -81,6 +84,9 @@ def check_roadmap(
                     level="warning",
                 )
             )
+    wanted = next((n for n, order in enumerate(roadmap.work_order) if not order.draft), None)
+    if settings is not None and wanted is not None and not (settings.roles or settings.agents):
+        problems += _nobody_works(settings, at(("work_order", wanted)))
     problems += _cycle(
         {order.id: order.depends_on for order in roadmap.work_order},
         {order.id: ("work_order", n, "depends_on") for n, order in enumerate(roadmap.work_order)},
@@ -158,16 +164,30 @@ def _weaknesses(settings: Settings, at: Locate) -> list[Problem]:
                     level="warning",
                 )
             )
-    if "implementer" not in settings.roles:
-        problems.append(
-            Problem(
-                where=at(("roles",)),
-                what="no agent has the role implementer, so no work order can start",
-                do='add implementer = "NAME" under [roles] and the agent under [agents.NAME]',
-                level="warning",
-            )
-        )
+    if settings.roles or settings.agents:  # who has neither may want the gates alone
+        problems += _nobody_works(settings, at(("roles",)))
     return problems
+
+
+def _host_problems(settings: Settings, at: Locate) -> list[Problem]:
+    return [
+        Problem(
+            where=at(("agents", name, "network", n)),
+            what=f"the host {sanitise_line(entry)!a} of agent {name} allows nothing: {wrong}",
+            do='write "api.example.com", "api.example.com:8443", "*.example.com" or "localhost:11434"',
+        )
+        for name, agent in settings.agents.items()
+        for n, entry in enumerate(agent.network)
+        if (wrong := host_problem(entry))
+    ]
+
+
+def _nobody_works(settings: Settings, where: str) -> list[Problem]:
+    if "implementer" in settings.roles:
+        return []
+    what = "no agent has the role implementer, so no work order can start"
+    do = 'add implementer = "NAME" under [roles] and the agent under [agents.NAME]'
+    return [Problem(where=where, what=what, do=do, level="warning")]
 
 
 def _doubles(names: Iterable[tuple[Loc, str]], noun: str, at: Locate) -> list[Problem]:

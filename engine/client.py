@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.errors import Unanswered
+from engine import read_only
+from engine.errors import JournalBroken, Unanswered
 from engine.fold import apply
 from engine.folders import StateFolder
 from engine.journal import JournalReader
@@ -52,7 +53,9 @@ class Client:
 
     def send(self, name: str, args: dict[str, Any] | None = None, *, wait_s: float = 5.0) -> dict[str, Any]:
         """Put a command into the inbox and wait for its answer. Without a running engine it waits there for
-        the next one."""
+        the next one. Raises JournalBroken in read-only mode, with nothing written."""
+        if broken := read_only.reason(self.folders):
+            raise JournalBroken(broken)
         number = self.reader.send(name, args)
         if not self.engine_runs():
             return {"ok": True, "said": "noted; the next engine of this repository does it"}

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from engine.approvals.asked import typed_word
 from engine.errors import UserError
 from engine.journal import Command
 from engine.models.event import NewEvent
 from engine.state import Approval, Order, State
+from engine.text.sanitise import sanitise_line
 
 Emit = Callable[..., Awaitable[Any]]
 
@@ -50,6 +52,16 @@ def find_asked(state: State, args: dict[str, Any]) -> Approval:
     return approval
 
 
+def find_approvable(state: State, args: dict[str, Any]) -> Approval:
+    """As `find_asked`, for a yes: a word that was typed (`typed`) has to be the right one. Raises UserError."""
+    approval = find_asked(state, args)
+    wanted = typed_word(approval, state)
+    if wanted and args.get("typed", wanted) != wanted:
+        typed = sanitise_line(str(args["typed"]), line_cap=40)
+        raise UserError(f"{typed!r} is not {wanted}, which approving {approval.id} wants typed: nothing was answered")
+    return approval
+
+
 def find_order(state: State, ident: str) -> Order:
     """A work order by its id. Raises UserError that says how to see them."""
     order = state.orders.get(ident)
@@ -75,7 +87,7 @@ def find_cancellable(state: State, ident: str) -> Order:
 
 
 async def _approve(state: State, args: dict[str, Any], emit: Emit) -> str:
-    approval = find_asked(state, args)
+    approval = find_approvable(state, args)
     fields = {"approval": approval.id, "answer": "approved", "by": args.get("by", "a person"), "hash": approval.hash}
     await emit(NewEvent("approval_answered", fields, work_order=approval.order))
     return f"approved: {approval.title}"

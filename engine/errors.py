@@ -24,6 +24,15 @@ class InfrastructureFault(SwarmError):
     change."""
 
 
+class JournalBroken(SwarmError):
+    """The journal is not what was signed: nothing runs on it any more. `event`: the seq of the first one that cannot
+    be believed; 0 when it is none in particular."""
+
+    def __init__(self, sentence: str, event: int = 0) -> None:
+        super().__init__(sentence)
+        self.event = event
+
+
 class Unanswered(SwarmError):
     """A command lies in the engine's inbox, and there was no answer in time. It will be taken, so it is not sent
     again."""

@@ -83,6 +83,16 @@ class StateFolder:
         return self.root / "keys"
 
     @property
+    def head(self) -> Path:
+        """The copy of the journal's signed head."""
+        return self.keys / "journal.head"
+
+    @property
+    def broken(self) -> Path:
+        """There while nothing may run, because the journal was changed by something else: why, as JSON."""
+        return self.root / "read-only.json"
+
+    @property
     def log(self) -> Path:
         """The engine's own log."""
         return self.root / "engine.log"

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import psutil
 
-from engine import watch
+from engine import read_only, watch
 from engine.actions import (
     Action,
     Adopt,
@@ -32,24 +34,30 @@ from engine.commands import execute
 from engine.definitions import Definitions
 from engine.effects import acceptance, after, moves, runs, train
 from engine.effects.world import Ports, World
-from engine.errors import InfrastructureFault, SwarmError, UserError
+from engine.errors import InfrastructureFault, JournalBroken, SwarmError, UserError
 from engine.folders import StateFolder
 from engine.git.hub import Hub
 from engine.git.publish import Repository, user_tip
 from engine.git.workspaces import Workspaces
 from engine.journal import Journal
+from engine.journal.heads import refuse_break
+from engine.journal.keeper import HeadKeeper
 from engine.lock import InstanceLock
 from engine.log import EngineLog
 from engine.loop import Effect, EndReason, Engine
 from engine.memory import give_back
 from engine.models.event import Event, NewEvent
 from engine.planner import plan
-from engine.ports import Clock
+from engine.ports import Clock, HeadSigner
 from engine.snapshot import fold
 
 INBOX_POLL_S = 0.2
 HEARTBEAT_S = 5.0
 SUSPEND_GAP_S = 30.0
+PAST_AT_ONCE = 25_000
+"""So many events before the snapshot are verified before anything else, in about 0.1 s; more of them meanwhile."""
+PAST_PAUSE_S = 0.002
+"""Between two pages of events that are verified while the engine works already."""
 LARGE_READING_S = 0.2
 """A look at the files that took longer has left much memory behind."""
 
@@ -68,6 +76,8 @@ class Site:
     log: EngineLog
     clock: Clock
     version: str
+    signer: HeadSigner | None = None
+    """Of the journal's head; an engine has one."""
 
 
 @dataclass
@@ -85,6 +95,8 @@ class Host:
     _site: Site | None = None
     _loop: asyncio.AbstractEventLoop | None = None
     _engine: Engine | None = None
+    _heads: HeadKeeper | None = None
+    _broken: JournalBroken | None = None
     _asked: deque[Callable[[Engine], Any]] = field(default_factory=deque[Callable[["Engine"], Any]])
 
     @property
@@ -123,31 +135,42 @@ class Host:
         lock.acquire()
         try:
             site = self._site = await asyncio.to_thread(self.open_site)
-            site.journal.open()
+            assert site.signer is not None, "an engine signs its journal's head"
             try:
-                return await self._run(until_idle, duration_s)
+                site.journal.open()
+                return await self._run(site.signer, until_idle, duration_s)
+            except JournalBroken as broken:
+                raise read_only.enter(site.folders, broken, site.clock.now()) from broken
             finally:
                 site.journal.close()
+                await asyncio.to_thread(site.signer.close)
         finally:
             lock.release()
 
-    async def _run(self, until_idle: bool, duration_s: float | None) -> EndReason:
+    async def _run(self, signer: HeadSigner, until_idle: bool, duration_s: float | None) -> EndReason:
         site = self.site
-        broken = await asyncio.to_thread(site.journal.verify_chain, _verify_from(site.journal))
-        if broken is not None:
-            raise UserError(
-                f"the journal was changed by something else at event {broken}; "
-                f"move {site.folders.journal} aside to keep it as evidence, then start again"
-            )
-        state = await asyncio.to_thread(
-            lambda: fold(site.journal.newest_snapshot(), lambda after: site.journal.events(after))
-        )
+        trust = await asyncio.to_thread(site.journal.trusted, site.folders.head, signer)
+        # What was found by the start before may lie in a past that is otherwise looked at later.
+        whole = trust.start <= PAST_AT_ONCE or read_only.reason(site.folders) != ""
+        if whole:
+            refuse_break(await asyncio.to_thread(site.journal.verify_chain, 0, trust.start))
+        read_only.leave(site.folders)
+        state = await asyncio.to_thread(lambda: fold(trust.snapshot, lambda after: site.journal.events(after)))
         loop = asyncio.get_running_loop()
         effects: dict[type[Action], Effect] = {}
         engine = Engine(site.journal, state, lambda: site.definitions.current, effects, site.clock, site.log)
         self._loop, self._engine = loop, engine
-        site.journal.start(loop, self._folded)
         epoch = state.epoch + 1
+        heads = self._heads = HeadKeeper(
+            site.journal,
+            signer,
+            site.folders.head,
+            trust,
+            clock=site.clock,
+            epoch=epoch,
+            warn=lambda said: site.log.warning("engine", said),
+        )
+        site.journal.start(loop, self._folded)
         ports = self.make_ports(site, epoch)
         world = World(
             ports=ports,
@@ -166,8 +189,10 @@ class Host:
         _reread = asyncio.Event()
         effects.update(_effects(world))
         try:
-            await self._recover(engine, world, epoch)
+            # Before the first event that says so: from then on a journal without a head is a broken one.
+            await self._recover(engine, world, epoch, heads=await heads.sign())
         except BaseException:
+            await heads.leave()
             await ports.close()
             raise
         await asyncio.to_thread(give_back)
@@ -179,7 +204,23 @@ class Host:
             asyncio.create_task(self._watch_main(engine, _reread), name="watch main"),
             asyncio.create_task(self._watch_inbox(engine), name="watch inbox"),
             asyncio.create_task(self._heartbeat(engine), name="heartbeat"),
+            asyncio.create_task(self._verify_past(engine, 0 if whole else trust.start), name="verify the past"),
         ]
+        try:
+            reason = await self._until_the_end(engine, watchers, until_idle, deadline)
+            await engine.emit(NewEvent("engine_stopped", {"reason": reason}))
+            with suppress(SwarmError):  # a full disk: the next start folds a longer tail
+                await engine.save_snapshot()
+            await heads.close()
+        finally:
+            await heads.leave()
+            await ports.close()
+        site.log.info("engine", f"stopped: {reason}")
+        return reason
+
+    async def _until_the_end(
+        self, engine: Engine, watchers: list[asyncio.Task[None]], until_idle: bool, deadline: float | None
+    ) -> EndReason:
         try:
             reason = await engine.run(until_idle=until_idle, deadline=deadline)
         except InfrastructureFault as fault:
@@ -188,20 +229,41 @@ class Host:
             for task in watchers:
                 task.cancel()
             await asyncio.gather(*watchers, return_exceptions=True)
-            await ports.close()
-        await engine.emit(NewEvent("engine_stopped", {"reason": reason}))
-        engine.save_snapshot()
-        site.log.info("engine", f"stopped: {reason}")
+        if self._broken is not None:
+            raise self._broken
         return reason
+
+    async def _verify_past(self, engine: Engine, until: int) -> None:
+        """What the start did not look at: the events before the snapshot that it began from. In a thread, without
+        hurry; a break ends the engine."""
+        going_on = True
+
+        def unhurried() -> bool:
+            time.sleep(PAST_PAUSE_S)
+            return going_on
+
+        if not until:
+            return
+        try:
+            refuse_break(await asyncio.to_thread(self.site.journal.verify_chain, 0, until, unhurried))
+        except JournalBroken as broken:
+            self._broken = broken
+            engine.stop("stopped")
+        except SwarmError as error:
+            self.site.log.error("engine", f"the journal's past could not be verified: {error}")
+        finally:
+            going_on = False
 
     def _folded(self, events: list[Event]) -> None:
         assert self._engine is not None
+        assert self._heads is not None
         self._engine.folded(events)
+        self._heads.saw(events)
         if self.on_events is not None:
             self.on_events(events)
 
-    async def _recover(self, engine: Engine, world: World, epoch: int) -> None:
-        """Bring the journal and the world together before anything is planned."""
+    async def _recover(self, engine: Engine, world: World, epoch: int, *, heads: bool) -> None:
+        """Bring the journal and the world together before anything is planned. heads: the journal's head is signed."""
         site = self.site
         tip = await asyncio.to_thread(site.hub.main)
         root = await asyncio.to_thread(site.hub.root_commit)
@@ -216,7 +278,7 @@ class Host:
                 )
             ]
         )
-        started = {"epoch": epoch, "version": site.version, "pid": os.getpid()}
+        started = {"epoch": epoch, "version": site.version, "pid": os.getpid(), "heads": heads}
         await engine.emit(*first, NewEvent("engine_started", started))
         await moves.settle(world)
         if engine.state.main != tip.commit:
@@ -227,7 +289,10 @@ class Host:
         await self._look_at_files(engine)
         # Gates that are wanted still are adopted; whatever else runs is an earlier engine's and has nobody.
         wanted = plan(engine.state, engine.settings(), site.clock.now()).actions
-        await world.ports.executor.sweep(f"{site.folders.marker}-", train.begun(world, wanted))
+        kept = [*train.folders(world, wanted), *acceptance.folders(world, wanted)]
+        begun = [run.parent for folder in kept for run in folder.glob("*/shim.json")]
+        await world.ports.executor.sweep(f"{site.folders.marker}-", begun)
+        await world.ports.gates.tidy(kept)
         await runs.recover_runs(world)
         await self._look_at_main(engine)
         await self._look_at_disk(engine)
@@ -300,12 +365,6 @@ class Host:
 
     async def _note_suspend(self, engine: Engine, gap_s: float) -> None:
         await engine.emit(NewEvent("suspended", {"gap_s": round(gap_s, 1)}))
-
-
-def _verify_from(journal: Journal) -> int:
-    """Verify the tail since the newest snapshot: the whole chain takes longer the longer a night was."""
-    snapshot = journal.newest_snapshot()
-    return snapshot[0] if snapshot is not None else 0
 
 
 def _effects(world: World) -> dict[type[Action], Effect]:

@@ -29,9 +29,10 @@ TRANSITIONS: dict[str, dict[Phase, Phase]] = {
     "change_landed": {"queued": "landed", "cancelled": "landed", "parked": "landed"},
     "change_restored_away": {"landed": "queued"},
     "change_rejected": {"running": "rejected", "proposed": "rejected", "verifying": "rejected", "queued": "rejected"},
+    "change_reopened": {"rejected": "proposed", "parked": "proposed"},
     "change_reverted": {"queued": "reverted", "landed": "reverted"},
     "work_order_healthy": {"landed": "healthy"},
-    "work_order_parked": {phase: "parked" for phase in _OPEN if phase != "parked"},
+    "work_order_parked": dict.fromkeys(_OPEN, "parked"),
     "work_order_cancelled": dict.fromkeys(_OPEN, "cancelled"),
 }
 

@@ -190,6 +190,6 @@ class Engine:
             self._snapshot_seq = self.state.seq
             self.save_snapshot()
 
-    def save_snapshot(self) -> None:
+    def save_snapshot(self) -> asyncio.Future[None]:
         """Write the state beside the events, so that the next start reads a tail only."""
-        self.journal.save_snapshot(self.state.seq, dump_state(self.state))
+        return self.journal.save_snapshot(self.state.seq, dump_state(self.state))

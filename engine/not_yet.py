@@ -28,10 +28,6 @@ def settings_not_yet(settings: Settings, at: Locate) -> list[Problem]:
         if "canary" in gate.when:
             what = f"gate {gate.name}: gates after landing come with a later version"
             say(("gate", index, "when"), what, "write it as a [[canary.flow]]")
-    for name, agent in settings.agents.items():
-        if agent.network:
-            what = f"agent {name}: the network is open or closed as a whole so far, hosts are not told apart"
-            say(("agents", name, "network"), what, "count on nothing finer")
     return found
 
 

@@ -27,6 +27,22 @@ class Clock(Protocol):
     def monotonic(self) -> float: ...
 
 
+class HeadSigner(Protocol):
+    """Signs the journal's head with the engine's own key. Thread-safe; both calls may block for milliseconds."""
+
+    def sign(self, head: bytes) -> bytes:
+        """The signature of a head. Raises SwarmError when nothing can be signed now."""
+        ...
+
+    def verify(self, head: bytes, signature: bytes) -> bool:
+        """Whether this key signed exactly these bytes. Raises SwarmError for a key that cannot be used."""
+        ...
+
+    def close(self) -> None:
+        """Give back what it holds. Nothing is signed after that."""
+        ...
+
+
 # ---- sandbox -------------------------------------------------------------------------------------------------------
 
 GUARANTEES = ("fs_write", "fs_read", "git_meta", "net", "pid_tree", "limits", "unix_sock")
@@ -48,8 +64,9 @@ class SandboxPolicy:
     """What one process may see and change. Paths are absolute. Everything else is denied by a backend that can.
 
     masked: files below a writable or readable folder that look empty inside and cannot be written. hosts: what may be
-    reached, as `host` or `host:port`, through the engine's proxy; empty: no network at all. overlays: for a backend
-    whose `overlays` is true.
+    reached, as `host` or `host:port`, through the engine's proxy; empty: no network at all. ports: where that proxy
+    listens on the loopback interface, for a backend whose `net_by_port` is true. overlays: for a backend whose
+    `overlays` is true.
     """
 
     writable: tuple[Path, ...] = ()
@@ -57,6 +74,7 @@ class SandboxPolicy:
     masked: tuple[Path, ...] = ()
     hosts: tuple[str, ...] = ()
     overlays: tuple[Overlay, ...] = ()
+    ports: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,7 +82,8 @@ class Quota:
     """What one process tree may use, in bytes and counts; 0: no limit. Beyond it the tree is killed.
 
     memory: resident, of the whole tree. processes: threads count too where the machine counts them. disk, files: what
-    the policy's writable folders grow by. file_size: one file. log_rate: bytes of output a second, over ten seconds.
+    is written into the policy's writable folders and stays there. file_size: one file. log_rate: bytes of output a
+    second, over ten seconds.
     """
 
     memory: int = 0
@@ -98,6 +117,7 @@ class ProcessSpec:
     """One process to run. `env` is complete: nothing is inherited. `folder` gets `log`, `spec.json`, `result.json`.
 
     leash: True = dies with the engine (agents); False = may outlive it until its deadline, and is adopted (gates).
+    secrets: name -> value, hidden in the log beside what the executor hides anyway.
     nice: 0 normal, 10 for speculative work. log_cap: bytes of output kept; the rest is counted and dropped.
     """
 
@@ -113,6 +133,7 @@ class ProcessSpec:
     log_cap: int = 64_000_000
     policy: SandboxPolicy = field(default_factory=SandboxPolicy)
     quota: Quota = field(default_factory=Quota)
+    secrets: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
 
 
 @dataclass(frozen=True)
@@ -327,6 +348,11 @@ class GateRunner(Protocol):
 
     async def landed(self, tree: str) -> None:
         """This tree is main now: what its gates built may be kept as a warm cache. Never raises."""
+        ...
+
+    async def tidy(self, keep: Collection[Path]) -> None:
+        """Clear what runs of earlier engines have left, and what is old. keep: folders of requests whose runs will be
+        gone on with. Called before any gate runs. Never raises."""
         ...
 
     async def close(self) -> None:

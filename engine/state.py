@@ -18,13 +18,17 @@ ChangeStatus = Literal["proposed", "verifying", "queued", "landed", "healthy", "
 
 @dataclass
 class Resume:
-    """What the next run of an order starts from: a kept tree, the commit it was made on, and the answered operation."""
+    """What the next run of an order starts from: a kept tree, the commit it was made on, and the answered operation.
+
+    `done`: what became of the operation, once it was carried out; `tree` is then what it left.
+    """
 
     tree: str
     base: str
     approval: str
     answer: str
     operation: dict[str, Any]
+    done: dict[str, Any] | None = None
 
 
 @dataclass
@@ -53,6 +57,12 @@ class Order:
     reverts: int = 0
     tokens: int = 0
     cost: float = 0.0
+    asked: int = 0
+    """Questions since the last fresh start; `denied`: those of them that a person said no to."""
+    denied: int = 0
+    refused: list[str] = field(default_factory=list[str])
+    """Hosts that its runs wanted to reach and were not let; `hosts`: those that a person lets it reach."""
+    hosts: list[str] = field(default_factory=list[str])
     accepted: str = ""
     """`goal` as it was when main was last seen to be red on it."""
 
@@ -146,6 +156,12 @@ class Change:
     """Why it was rejected."""
     guards: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     """What the guards said before it was queued: every report on it repeats them."""
+    asks: list[str] = field(default_factory=list[str])
+    """Danger classes that its agent wants a person to be asked about, where a guard denies them."""
+    denials: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    """What the guards denied (the fields of `guardrail_denied`) since it was last looked at."""
+    waivers: dict[str, str] = field(default_factory=dict[str, str])
+    """What a person allowed: hash of one guard's word -> the approval."""
     verdicts: dict[str, Verdict] = field(default_factory=dict[str, Verdict])
 
 
@@ -198,7 +214,8 @@ class Regression:
 
 @dataclass
 class Approval:
-    """One question to a person about one exact, hashed operation."""
+    """One question to a person about one exact, hashed operation. `order` asked first, `also` asked the same since;
+    `used`: those of them for whom it was carried out, which happens once for each."""
 
     id: str
     danger: str
@@ -215,6 +232,18 @@ class Approval:
     status: Literal["pending", "approved", "denied", "expired", "used"] = "pending"
     by: str = ""
     said: str = ""
+    also: list[str] = field(default_factory=list[str])
+    used: list[str] = field(default_factory=list[str])
+    facts: list[str] = field(default_factory=list[str])
+    """What a person is shown beside the operation, one line each: what would be deleted, which package."""
+    warnings: list[str] = field(default_factory=list[str])
+    reads: dict[str, str] = field(default_factory=dict[str, str])
+    """Files and folders of the tree that the argv names, and their object ids."""
+
+    @property
+    def askers(self) -> list[str]:
+        """All work orders to which the answer applies."""
+        return [self.order, *self.also]
 
 
 @dataclass
@@ -295,6 +324,15 @@ class State:
             return (order.spec.priority if order else 0, change.queued_seq)
 
         return sorted((c for c in self.changes.values() if c.status == "queued" and not c.held), key=rank)
+
+    def more_tonight(self) -> list[Approval]:
+        """The questions of this start whether the night may spend more than its budget."""
+        asked = [one for one in self.approvals.values() if one.danger == "over_budget" and not one.order]
+        return [one for one in asked if one.operation.get("epoch") == self.epoch]
+
+    def granted_tonight(self) -> float:
+        """What people let the night spend beyond its budget."""
+        return sum(float(one.operation["more"]) for one in self.more_tonight() if one.status == "approved")
 
     def base_verdict(self) -> Verdict | None:
         """What is proved about main's own tree under the policy in force."""

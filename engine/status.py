@@ -32,10 +32,10 @@ def health_of(state: State, has_flows: bool) -> tuple[Health, str]:
     return "unknown", "the canary has not judged main yet"
 
 
-def status_of(state: State, now: float, *, running: bool) -> Status:
-    """`now` in UTC seconds. `running`: whether an engine holds the lock."""
+def status_of(state: State, now: float, *, running: bool, read_only: str = "") -> Status:
+    """`now` in UTC seconds. `running`: whether an engine holds the lock. read_only: why nothing may run."""
     orders = state.orders.values()
-    health, why = health_of(state, state.in_force.flows > 0)
+    health, why = ("unknown", read_only) if read_only else health_of(state, state.in_force.flows > 0)
     return Status(
         main=state.main,
         health=health,
@@ -76,7 +76,8 @@ def status_of(state: State, now: float, *, running: bool) -> Status:
         duration_s=round(max(0.0, now - state.started_at), 1) if state.started_at else 0.0,
         running=running,
         paused=state.paused,
-        problems=problems_of(state),
+        read_only=read_only,
+        problems=[*([read_only] if read_only else []), *problems_of(state)],
         budgets={
             "cost_per_night": state.in_force.cost_per_night,
             "cost_tonight": round(state.cost_tonight, 4),
@@ -88,10 +89,11 @@ def status_of(state: State, now: float, *, running: bool) -> Status:
 def problems_of(state: State) -> list[str]:
     """What a person has to mend, most urgent first, one sentence each."""
     most = state.in_force.cost_per_night
-    spent = 0 < most <= state.cost_tonight
+    allowed = most + state.granted_tonight()
+    spent = most > 0 and allowed <= state.cost_tonight
     found = [
         LOW_DISK if state.low_disk else "",
-        f"tonight's {most:.2f} are spent: raise limits.cost_per_night, or start again" if spent else "",
+        f"tonight's {allowed:.2f} are spent: raise limits.cost_per_night, or start again" if spent else "",
         "paused, so no run starts: swarm resume" if state.paused else "",
         state.settings_error,
         state.roadmap_error,

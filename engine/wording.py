@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from engine.models.problem import Problem
 from engine.models.roadmap import ID_PATTERN
+from engine.models.settings import RESULTS_PATTERN
 from engine.toml_lines import Loc
 
 Locate = Callable[[Loc], str]
@@ -33,15 +34,13 @@ _KINDS = {
     "model_attributes_type": "write a table",
     "too_short": "write at least one entry",
 }
+_RESULTS = tuple(name.replace(":.+", ":PATH") for name in RESULTS_PATTERN.strip("^()$").split("|"))
 _PATTERNS = {
     ID_PATTERN: (
         "use up to 64 lower-case letters, digits, dots, dashes and underscores, and begin with a letter or digit"
     ),
     r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$": (
         "use up to 64 letters, digits, dots, dashes and underscores, and begin with a letter or digit"
-    ),
-    r"^(none|pytest|unittest|cargo-test|nextest|go-test|tap|junit:.+)$": (
-        "use one of none, pytest, unittest, cargo-test, nextest, go-test, tap, junit:PATH"
     ),
 }
 
@@ -101,16 +100,24 @@ def _problem(error: ErrorDetails, model: type[BaseModel], data: Any, locate: Loc
         what = f"{here} is not right" if isinstance(error["input"], dict) else f"{here} is {quoted(error['input'])}"
         do = str(context.get("error", error["msg"]))
     else:
-        what = f"{place(data, loc)} is {'a table' if isinstance(error['input'], dict) else quoted(error['input'])}"
-        do = _advice(kind, context, error["msg"])
+        value: object = error["input"]
+        what = f"{place(data, loc)} is {'a table' if isinstance(value, dict) else quoted(error['input'])}"
+        do = _advice(kind, context, value if isinstance(value, str) else "", error["msg"])
     return Problem(where=locate(loc), what=what, do=do)
 
 
-def _advice(kind: str, context: dict[str, Any], otherwise: str) -> str:
+def _by_likeness(name: str, known: Sequence[str]) -> list[str]:
+    """The known names, the likest first."""
+    return sorted(known, key=lambda one: -difflib.SequenceMatcher(None, name.lower(), one.lower()).ratio())
+
+
+def _advice(kind: str, context: dict[str, Any], value: str, otherwise: str) -> str:
     if kind in _KINDS:
         return _KINDS[kind]
     if kind == "literal_error":
         return f"use one of {', '.join(_QUOTED.findall(str(context['expected'])))}"
+    if kind == "string_pattern_mismatch" and context.get("pattern") == RESULTS_PATTERN:
+        return f"use one of {', '.join(_by_likeness(value, _RESULTS))}"
     if kind == "string_pattern_mismatch":
         return _PATTERNS.get(str(context.get("pattern")), f"write something that matches {context.get('pattern')}")
     if kind == "greater_than_equal":

@@ -7,6 +7,7 @@ to the cache itself. go's part follows its documentation and was not tried.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import threading
@@ -64,7 +65,8 @@ class Caches:
         self._sealed = sandbox.guarantees.get("fs_write", False)
         self._offline = sandbox.guarantees.get("net", False)
         self._lock = threading.Lock()
-        self._known: dict[Path, Layers] = {}
+        """Of what is remembered here. Work on the disk goes on under the lock of its cache alone."""
+        self._known: dict[Path, tuple[Layers, threading.Lock]] = {}
         self._busy: dict[Path, Path] = {}
         """What runs use now -> the cache that it belongs to."""
         self._main: deque[str] = deque(maxlen=_MAIN_TREES)
@@ -80,42 +82,57 @@ class Caches:
         slot.freshen()
         folder = slot.cache / builder.kind
         with self._lock:
-            layers = self._known.setdefault(folder, Layers(folder))
-            if not slot.adopted and folder not in self._busy.values():
+            layers, lock = self._known.setdefault(folder, (Layers(folder), threading.Lock()))
+        with lock:
+            with self._lock:
+                busy, in_use = set(self._busy), folder in self._busy.values()
+            if not slot.adopted and not in_use:
                 layers.settle()
                 for litter in folder.glob("cold-*"):
                     remove_tree(litter)
             name = hashlib.sha256(f"{run.parent}\0{slot.tree}".encode()).hexdigest()[:16]
-            while any(used.name in (name, f"cold-{name}") for used in self._busy):
+            while any(used.name in (name, f"cold-{name}") for used in busy):
                 name += "x"
             given = self._layered(builder, layers, name, slot.tree) if self._overlays else None
-            given = given or self._without_overlays(builder, layers, folder / f"cold-{name}", slot.tree)
+            if given is None:
+                cold, in_place = folder / f"cold-{name}", layers.base not in busy
+                given = self._without_overlays(builder, layers, cold, slot.tree, in_place=in_place)
+            with self._lock:
+                self._busy[_used(given)] = folder
+                active = len(self._busy)
             place = layers.base if given.overlays else given.writable[0]
-            self._busy[_used(given)] = folder
-            env = builder.env(place, program, len(self._busy), self._offline)
-            return replace(given, env=env)
+            return replace(given, env=builder.env(place, program, active, self._offline))
 
     def finished(self, prepared: Prepared, tree: str, green: bool) -> None:
         """The run is over. A layer that has seen a run that was not green is never merged. Raises OSError."""
         if not prepared.writable and prepared.layer is None:
             return
+        used = _used(prepared)
         with self._lock:
-            self._busy.pop(_used(prepared), None)
-            if prepared.scrap is not None:
-                remove_tree(prepared.scrap)
-            if prepared.layer is not None and (note := prepared.layer.note()) is not None:
-                good = green and note.tree == tree and note.green is not False
-                prepared.layer.write(replace(note, green=good))
+            folder = self._busy.get(used)
+            lock = self._known[folder][1] if folder in self._known else threading.Lock()
+        with lock:
+            try:
+                if prepared.scrap is not None:
+                    remove_tree(prepared.scrap)
+                if prepared.layer is not None and (note := prepared.layer.note()) is not None:
+                    good = green and note.tree == tree and note.green is not False
+                    prepared.layer.write(replace(note, green=good))
+            finally:
+                with self._lock:
+                    self._busy.pop(used, None)
 
     def promote(self, tree: str) -> None:
         """This tree is main now. Its green layers are merged when their slots are next prepared. Never raises."""
         with self._lock:
             self._main.append(tree)
-            for layers in self._known.values():
-                try:
-                    layers.landed(tree)
-                except OSError:
-                    continue  # that cache stays as it is
+            known = list(self._known.values())
+        for layers, lock in known:
+            with contextlib.suppress(OSError), lock:  # after an error that cache stays as it is
+                layers.landed(tree)
+        for layers, _ in known:
+            with contextlib.suppress(OSError):
+                layers.empty_trash()
 
     def _layered(self, builder: _Builder, layers: Layers, name: str, tree: str) -> Prepared | None:
         """None where the names of folders do not suit a mount."""
@@ -133,9 +150,12 @@ class Caches:
             overlay.work.mkdir()
         return Prepared(overlays=tuple(overlays), layer=layer, scrap=scrap)
 
-    def _without_overlays(self, builder: _Builder, layers: Layers, cold: Path, tree: str) -> Prepared:
+    def _without_overlays(
+        self, builder: _Builder, layers: Layers, cold: Path, tree: str, *, in_place: bool
+    ) -> Prepared:
+        """in_place: nobody uses the cache itself."""
         downloads = tuple(builder.downloads())
-        if self._sealed and tree in self._main and layers.base not in self._busy:
+        if self._sealed and in_place and tree in self._main:
             layers.require()
             return Prepared(writable=(layers.base,), readable=downloads)
         cold.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -136,21 +136,28 @@ def gate_environment(gate: Gate, scratch: Path = _NOWHERE, cache: Mapping[str, s
     return allowed_environment({**own, **(cache or {}), **gate.env}).values
 
 
-async def execute(executor: Executor, slot: Slot, job: Job, caches: WarmCaches | None = None) -> Ran:
+async def execute(
+    executor: Executor,
+    slot: Slot,
+    job: Job,
+    caches: WarmCaches | None = None,
+    ready: Callable[[], None] | None = None,
+) -> Ran:
     """Run the gate in the slot as it is, or go on with the run that an earlier engine began there.
 
+    ready: makes the slot ready for a run that begins; what it raises is raised. It blocks, and runs in a thread.
     Cancelling kills the process tree. Raises InfrastructureFault when the process was lost, and StartOver when an
     earlier engine's run was lost or has run elsewhere.
     """
     continued, loan = is_begun(job.folder), _Loan(caches, job.tree)
     try:
-        begun = await in_thread(_prepare, job, slot, loan)
+        begun = await in_thread(_prepare, job, slot, loan, ready)
         process = await _once(executor, slot, job, begun, loan.prepared)
         ran = await in_thread(_conclude_run, slot, job, begun, process, loan)
     except BaseException:
         await in_thread(_abandon, job.folder, loan)
         raise
-    lost = process.end not in ("exited", "wall_timeout", "idle_timeout")
+    lost = process.end not in ("exited", "wall_timeout", "idle_timeout", "quota")
     # Of a run that somebody else began only an untouched tree in its own slot proves what it ran on, and what killed
     # its engine (a shutdown, a sweep) may have killed it too.
     elsewhere = not slot.adopted or begun.watch.tree != slot.path
@@ -182,10 +189,16 @@ def conclude(folder: Path) -> None:
     remove_tree(folder / "exchange")
 
 
+def clear(folder: Path) -> None:
+    """The run died with its engine and nobody goes on with it: what was private to it goes, its log stays."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        remove_tree(Path(json.loads((folder / _WATCH).read_text(encoding="utf-8"))["scratch"]))
+    conclude(folder)
+
+
 def forget(folder: Path) -> None:
     """Remove a run with all that it left."""
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        remove_tree(Path(json.loads((folder / _WATCH).read_text(encoding="utf-8"))["scratch"]))
+    clear(folder)
     remove_tree(folder)
 
 
@@ -236,7 +249,7 @@ def _conclude_run(slot: Slot, job: Job, begun: _Begun, process: ProcessResult, l
     return Ran(seen, process, touched, job.gate.timeout if timed_out else None, note)
 
 
-def _prepare(job: Job, slot: Slot, loan: _Loan) -> _Begun:
+def _prepare(job: Job, slot: Slot, loan: _Loan, ready: Callable[[], None] | None) -> _Begun:
     """Fresh private folders, or those of the run that is being continued. The note is written last, as one piece.
 
     Raises StartOver for a note that cannot be read, as a power loss can leave it.
@@ -250,9 +263,12 @@ def _prepare(job: Job, slot: Slot, loan: _Loan) -> _Begun:
             return _Begun(Watch(exchange, found["nonce"], Path(found["tree"])), Path(found["scratch"]))
         except (ValueError, KeyError, TypeError) as error:
             raise StartOver from error
+    if ready is not None:
+        ready()
     if folder.exists():
         remove_tree(folder)
-    exchange.mkdir(parents=True)
+    folder.mkdir(parents=True)
+    exchange.mkdir()
     nonce = secrets.token_hex(32)
     (exchange / "nonce").write_text(nonce, encoding="ascii")
     # Not below the state folder: its long path leaves no room for a socket's name.

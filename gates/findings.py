@@ -12,6 +12,7 @@ from engine.models.report import GateResult, GuardResult, VerificationReport
 from engine.ports import GateRequest, Sandbox
 from gates.inventory import NO_BASE
 from gates.ready import Ready
+from gates.report import order_digest
 from gates.reuse import KEYS, REUSED_FROM
 from gates.session import Session
 from gates.strict_json import digest
@@ -68,6 +69,7 @@ def report_on(
         repository=request.repository,
         change=request.change,
         work_order=request.work_order,
+        order=order_digest(request.order) if request.order is not None else "",
         policy=request.policy,
         gates=results,
         guards=guards,

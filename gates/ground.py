@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,10 +34,10 @@ class Ground:
     flows: CanaryRunner | None = None
     leash: bool = False
 
-    async def execute(self, slot: Slot, job: Job) -> Ran:
+    async def execute(self, slot: Slot, job: Job, ready: Callable[[], None] | None = None) -> Ran:
         """Run a job. Raises like `gates.execution.execute`; a disk that is full is an InfrastructureFault too."""
         try:
-            return await execute(self.executor, slot, job, self.caches)
+            return await execute(self.executor, slot, job, self.caches, ready)
         except OSError as error:
             said = f"gate {job.gate.name} cannot run: {error.strerror or error}"
             raise InfrastructureFault(f"{said}: look at the disk of {job.folder.parent}") from error
@@ -48,9 +49,11 @@ def run_folder(session: Path, name: str, *identity: str) -> Path:
 
 
 def verdict_on(ran: Ran, judged: Judgement) -> Judgement:
-    """The judgement, unless the process itself says more: a timeout, or a program that cannot be started."""
+    """The judgement, unless the process itself says more: a timeout, a quota, or a program that cannot be started."""
     if ran.timeout_s is not None:
         return Judgement("timeout", f"it was stopped after {ran.timeout_s:g} s, its timeout.")
+    if ran.process.end == "quota":
+        return Judgement("red", f"it was stopped: {ran.process.note}.")
     if ran.process.end == "not_started":
         return Judgement("error", f"{ran.process.note or 'it could not be started'}: mend run in swarm.toml.")
     return judged

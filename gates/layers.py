@@ -8,6 +8,7 @@ leaves behind for others to find is never found, unless it landed.
     <folder>/base.json     which base it is (a new id after every merge), and since which start of the machine
     <folder>/merging       exists while a layer is merged; a base that is found with it is thrown away
     <folder>/layers/<id>   upper, work, note.json
+    <folder>/trash         what nobody wants any more; taking it away can wait until no gate does
 """
 
 from __future__ import annotations
@@ -34,6 +35,10 @@ BASE_BYTES = 20_000_000_000
 """A base that has grown beyond this starts anew: builders never clean up."""
 MERGES = 100
 """After so many merges the base starts anew, so that nothing that crept in stays for good."""
+MOST_TRASH = 64
+"""With more folders than this in the trash, nothing waits any more."""
+_MEASURED = 8
+"""Every so many merges the base is measured, which looks at all of its files."""
 _OVERLAY = "user.overlay."
 
 
@@ -77,7 +82,7 @@ class Layers:
     def __init__(self, folder: Path) -> None:
         self.base = folder / "base"
         self._folder = folder
-        self._record, self._merging = folder / "base.json", folder / "merging"
+        self._record, self._merging, self._trash = folder / "base.json", folder / "merging", folder / "trash"
 
     def open(self, name: str, tree: str) -> Layer:
         """The layer of this name as it was left, if it lies over this base and is this tree's; else a fresh one."""
@@ -87,6 +92,7 @@ class Layers:
         if found is None or (found.tree, found.base) != (tree, base):
             remove_tree(layer.folder)
             found = Note(tree, base)
+        remove_tree(layer.work)  # the kernel takes none that was in use: it cannot know what a crash has left
         for made in (layer.upper, layer.work):
             made.mkdir(parents=True, exist_ok=True)
         layer.write(replace(found, used=time.time()))
@@ -117,17 +123,40 @@ class Layers:
         waiting.sort(key=lambda pair: pair[0], reverse=True)
         kept = {layer.folder for _, layer in waiting[:KEPT_LAYERS]}
         for layer in self._layers():
-            if layer.folder not in kept or self._is_short():
+            if layer.folder not in kept:
+                self._throw_away(layer.folder)
+        if self._is_short() or _count(self._trash) > MOST_TRASH:
+            self.empty_trash()
+        for layer in self._layers():
+            if self._is_short():
                 remove_tree(layer.folder)
         if self._is_short():
             self._start_anew()
 
+    def empty_trash(self) -> None:
+        """Take away what waits for it. At any time."""
+        remove_tree(self._trash)
+
+    def _throw_away(self, path: Path) -> None:
+        """A folder with all that is in it, at the price of a move."""
+        self._trash.mkdir(exist_ok=True)
+        try:
+            path.rename(self._trash / uuid.uuid4().hex)
+        except OSError:
+            _remove(path)
+
+    def _discard(self, path: Path) -> None:
+        if path.is_dir() and not path.is_symlink():
+            self._throw_away(path)
+        else:
+            _remove(path)
+
     def _merge(self, layer: Layer) -> None:
         self._merging.touch()
         merges = int(_read(self._record).get("merges", 0)) + 1
-        _merge_folder(layer.upper, self.base)
-        remove_tree(layer.folder)
-        if merges >= MERGES or _size(self.base) > BASE_BYTES:
+        self._merge_folder(layer.upper, self.base)
+        self._throw_away(layer.folder)
+        if merges >= MERGES or (merges % _MEASURED == 0 and _size(self.base) > BASE_BYTES):
             self._start_anew()
             return
         self._new_base(merges)
@@ -160,31 +189,30 @@ class Layers:
         folder = self._folder / "layers"
         return [Layer(each) for each in sorted(folder.iterdir())] if folder.is_dir() else []
 
+    def _merge_folder(self, upper: Path, lower: Path) -> None:
+        """Carry out in `lower` what overlayfs noted in `upper`. Files are moved, so that times and hard links stay."""
+        with os.scandir(upper) as listing:
+            entries = list(listing)
+        for entry in entries:
+            source, target = Path(entry.path), lower / entry.name
+            if _is_whiteout(entry):
+                self._discard(target)
+            elif not entry.is_dir(follow_symlinks=False):
+                if target.is_dir() and not target.is_symlink():
+                    self._throw_away(target)
+                _forget_overlay(source)
+                source.replace(target)
+            else:
+                found = entry.stat(follow_symlinks=False)
+                if _is_opaque(source) or target.is_symlink() or not target.is_dir():
+                    self._discard(target)
+                    target.mkdir()
+                self._merge_folder(source, target)
+                target.chmod(stat.S_IMODE(found.st_mode))
+                os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
+
     def _is_short(self) -> bool:
         return shutil.disk_usage(self._folder).free < FREE_BYTES
-
-
-def _merge_folder(upper: Path, lower: Path) -> None:
-    """Carry out in `lower` what overlayfs noted in `upper`. Files are moved, so that times and hard links stay."""
-    with os.scandir(upper) as listing:
-        entries = list(listing)
-    for entry in entries:
-        source, target = Path(entry.path), lower / entry.name
-        if _is_whiteout(entry):
-            _remove(target)
-        elif not entry.is_dir(follow_symlinks=False):
-            if target.is_dir() and not target.is_symlink():
-                _remove(target)
-            _forget_overlay(source)
-            source.replace(target)
-        else:
-            found = entry.stat(follow_symlinks=False)
-            if _is_opaque(source) or target.is_symlink() or not target.is_dir():
-                _remove(target)
-                target.mkdir()
-            _merge_folder(source, target)
-            target.chmod(stat.S_IMODE(found.st_mode))
-            os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
 def _is_whiteout(entry: os.DirEntry[str]) -> bool:
@@ -217,6 +245,13 @@ def _forget_overlay(path: Path) -> None:
 def _remove(path: Path) -> None:
     if not remove_tree(path):
         raise OSError(f"{path} is in use by another program and cannot be deleted")
+
+
+def _count(folder: Path) -> int:
+    try:
+        return sum(1 for _ in folder.iterdir())
+    except OSError:
+        return 0
 
 
 def _size(folder: Path) -> int:

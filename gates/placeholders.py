@@ -10,8 +10,9 @@ Placeholder = Literal["looks", "prints", "imports", "nothing", "broken"]
 """looks: whether a file is there. imports: a module that is not of the standard library's most common ones."""
 
 _HARMLESS_CALLS = frozenset(
-    {"print", "exit", "quit", "input", "sys.exit", "os._exit", "sys.stdout.write", "time.sleep"}
+    {"print", "exit", "quit", "input", "sys.exit", "os._exit", "sys.stdout.write", "time.sleep", "sleep"}
 )
+_SILENT_CALLS = frozenset({"time.sleep", "sleep", "input"})
 _LOOKS = frozenset({"exists", "isfile", "isdir", "is_file", "is_dir", "lexists", "stat", "listdir", "glob", "access"})
 _SIMPLE_PARTS = (ast.Constant, ast.Name, ast.Attribute, ast.BinOp, ast.operator, ast.JoinedStr, ast.FormattedValue)
 _SIMPLE_CONTEXT = (
@@ -94,7 +95,8 @@ def _call(call: ast.Call) -> Literal["looks", "prints", ""] | None:
         return "looks" if looks else "" if zero else None
     if name in _HARMLESS_CALLS:
         inner = [_call(node) for node in ast.walk(call) if isinstance(node, ast.Call) and node is not call]
-        return None if None in inner else "looks" if "looks" in inner else "prints"
+        said = "" if name in _SILENT_CALLS else "prints"
+        return None if None in inner else "looks" if "looks" in inner else "prints" if "prints" in inner else said
     if last in _LOOKS:
         return "looks"
     return "" if name in ("Path", "pathlib.Path", "str", "len", "bool", "int", "os.path.join", "join") else None

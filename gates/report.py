@@ -14,9 +14,12 @@ from pydantic import ValidationError
 from engine.artifacts import ArtifactStore
 from engine.errors import SwarmError
 from engine.models.report import SCHEMA_VERSION, GateResult, VerificationReport
+from engine.models.roadmap import WorkOrder
 from engine.ports import SignedReport
+from engine.text.redact import Redactor
 from gates.sign import Signer, VerifyKey
 from gates.statement import REPORT_TYPE, TEST_RESULT_TYPE, VERDICT_TYPE, BadEnvelope, read_statement, statement_bytes
+from gates.strict_json import digest
 
 VERIFIER = "https://swarm-tui.dev/verifier/v1"
 """Who gives the verdict. Its number changes with the meaning of the properties."""
@@ -25,9 +28,10 @@ ONE_SIGNATURE = 1
 
 
 class Reports:
-    """Signs reports into the artifact store, and reads them back."""
+    """Signs reports into the artifact store, without secrets, and reads them back."""
 
-    def __init__(self, store: ArtifactStore, signer: Signer) -> None:
+    def __init__(self, store: ArtifactStore, signer: Signer, redactor: Redactor | None = None) -> None:
+        self._redactor = redactor or Redactor({})
         self._store = store
         self._signer = signer
 
@@ -37,6 +41,7 @@ class Reports:
         flag = self._signer.flag
         flags = list(dict.fromkeys([*report.flags, *([flag] if flag else [])]))
         report = report.model_copy(update={"schema_version": SCHEMA_VERSION, "flags": flags, "envelopes": []})
+        report = VerificationReport.model_validate(self._redactor.redact_all(report.model_dump(mode="json")))
         beside = [self._store.put(self._signer.envelope(payload)) for payload in self._beside(report)]
         report = report.model_copy(update={"envelopes": beside})
         envelope = self._signer.envelope(statement(report))
@@ -66,6 +71,11 @@ class Reports:
         except SwarmError:
             return {}
         return {str(k): str(v) for k, v in cast("dict[Any, Any]", found).items()} if isinstance(found, dict) else {}
+
+
+def order_digest(order: WorkOrder) -> str:
+    """What a report says of the order that it was made for: `sha256:<hex>` of all that its text sets."""
+    return digest(order.model_dump(mode="json", exclude_defaults=True))
 
 
 def statement(report: VerificationReport) -> bytes:

@@ -5,8 +5,9 @@ An entry is only a pointer into a signed report, so whoever can write these file
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -15,6 +16,7 @@ from engine.errors import SwarmError
 from engine.models.report import GateResult, VerificationReport
 from engine.models.settings import Gate
 from gates.definitions import gate_digest
+from gates.pointers import Pointers
 from gates.report import Reports
 from gates.strict_json import digest
 
@@ -25,6 +27,7 @@ REUSED_FROM = "reused_from"
 _VERSION = 2
 _RETRY_POLICY = "tests with a record of flaking, once, on a fresh checkout"
 _LAST = "last.json"
+_POINTERS = "pointers"
 _REMEMBERED = 16
 _SHOWN = 60
 
@@ -85,10 +88,12 @@ def make_key(
 
 
 class Reuse:
-    """Entries lie in `folder`, one small file a key. Losing them costs time, never truth."""
+    """Pointers to reports, and what people are told of the last run, lie in `folder`. Losing them costs time, never
+    truth."""
 
     def __init__(self, folder: Path, reports: Reports) -> None:
-        self._folder = folder
+        self._last_file = folder / _LAST
+        self._pointers = Pointers(folder / _POINTERS)
         self._reports = reports
         self._loaded: dict[str, VerificationReport] = {}
 
@@ -110,15 +115,23 @@ class Reuse:
             return None
         return Found(result, report.tree)
 
-    def remember(self, keys: Mapping[str, Key], results: Sequence[GateResult], report: str) -> None:
-        """Note the fresh results of a signed report. A disk that cannot take the note is no reason to fail."""
+    def remember(
+        self, keys: Mapping[str, Key], results: Sequence[GateResult], report: str, trials: Iterable[str] = ()
+    ) -> None:
+        """Note the fresh results of a signed report, and that it holds these trials. A disk that cannot take the note
+        is no reason to fail."""
         fresh = [result for result in results if result.name in keys and not result.cached]
-        for result in fresh:
-            if result.result == "green":
-                self.point(keys[result.name].digest, report)
+        green = [keys[result.name].digest for result in fresh if result.result == "green"]
+        self._pointers.add([*green, *trials], report)
         if fresh:
             last = self._last() | {result.name: keys[result.name].shown() for result in fresh}
-            self._write(self._folder / _LAST, last)
+            with contextlib.suppress(OSError):
+                self._last_file.parent.mkdir(parents=True, exist_ok=True)
+                self._last_file.write_text(json.dumps(last), encoding="ascii")
+
+    def tidy(self) -> None:
+        """Drop what is oldest, if there is too much. Blocking."""
+        self._pointers.shorten()
 
     def last(self, gate: str) -> dict[str, str] | None:
         """The shown parts of the key of the newest run of a gate of this name. For people, no evidence."""
@@ -129,45 +142,32 @@ class Reuse:
 
     def _last(self) -> dict[str, Any]:
         try:
-            found: Any = json.loads((self._folder / _LAST).read_text(encoding="utf-8"))
+            found: Any = json.loads(self._last_file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
         return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
-    def point(self, key: str, report: str) -> None:
-        """Note that this signed report has what is known under the key."""
-        self._write(self._path(key), {"report": report})
-
     def report(self, key: str) -> VerificationReport | None:
-        """The signed report that the note of a key points to. What it says has still to be compared with the key."""
+        """The signed report that a key points to. What it says has still to be compared with the key."""
+        if (noted := self._pointers.find(key)) is None:
+            return None
         try:
-            noted = str(json.loads(self._path(key).read_text(encoding="utf-8"))["report"])
             if noted not in self._loaded:
                 report = self._reports.load(noted)
                 while len(self._loaded) >= _REMEMBERED:
                     self._loaded.pop(next(iter(self._loaded)), None)
                 self._loaded[noted] = report
             return self._loaded[noted]
-        except (OSError, ValueError, KeyError, TypeError, SwarmError):
+        except (KeyError, SwarmError):
             return None
-
-    def _write(self, path: Path, fields: Mapping[str, Any]) -> None:
-        """A note that is torn or lost is as good as none, so nothing is hardened."""
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(fields), encoding="ascii")
-        except OSError:
-            return
-
-    def _path(self, key: str) -> Path:
-        text = key.removeprefix("sha256:")
-        return self._folder / text[:2] / text[2:]
 
 
 def _shown(name: str, value: object) -> str:
     if name == "environment":  # values may be secret
         return digest(value)[7:19]
     text = " ".join(map(str, cast("list[object]", value))) if isinstance(value, list) else str(value)
+    if name == "argv" and text.isprintable():
+        return text
     if name == "timeout":
         return f"{value:g} s"
     return text if len(text) <= _SHOWN and text.isprintable() and text != "{}" else digest(value)[7:19] if value else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from engine.ports import (
     SignedReport,
 )
 from engine.process.programs import Programs
+from engine.text.redact import Redactor
 from gates.definitions import groups, in_order
 from gates.execution import WarmCaches
 from gates.explain import Explained
@@ -46,6 +47,7 @@ from gates.reuse import Reuse
 from gates.seats import Seats
 from gates.session import Session, reusable
 from gates.sign import Signer
+from gates.tidying import mark, tidy_notes, tidy_runs
 from gates.toolchain import machine
 from gates.trials import HubTrees, KnownTrials, LocalTrials
 
@@ -74,17 +76,19 @@ class LocalGateRunner:
         caches: WarmCaches | None = None,
         flows: CanaryRunner | None = None,
         leash: bool = False,
+        redactor: Redactor | None = None,
     ) -> None:
+        self._redactor = redactor or Redactor({})
         self._hub, self._sandbox, self._store, self._runs, self._clock = hub, sandbox, store, runs, clock
         self._ground = Ground(hub, slots, Seats(slots.count), executor, store, caches, flows, leash)
-        self._reports = Reports(store, signer)
-        self._reuse = Reuse(cache, self._reports)
+        self._reports = Reports(store, signer, self._redactor)
+        self._reuse, self._cache = Reuse(cache, self._reports), cache
         self._known = KnownTrials(self._reuse)
         self._meanings = Meanings(hub, programs, sandbox.name, flows is not None)
 
     async def guard(self, request: GuardRequest) -> tuple[GuardResult, ...]:
         """Every guard's word on the change, from tree objects alone."""
-        return await asyncio.to_thread(guard_change, self._hub, request)
+        return await asyncio.to_thread(guard_change, self._hub, request, self._redactor)
 
     async def run(self, request: GateRequest, emit: Emit) -> SignedReport:
         """Run the gates and sign what was seen. Raises UserError on a cycle, InfrastructureFault on a lost process."""
@@ -111,6 +115,15 @@ class LocalGateRunner:
         if self._ground.caches is not None:
             with contextlib.suppress(Exception):  # a cache that is not kept costs time alone
                 await asyncio.to_thread(self._ground.caches.promote, tree)
+
+    async def tidy(self, keep: Collection[Path]) -> None:
+        """See the port. Never raises."""
+        await asyncio.to_thread(self._tidy, keep)
+
+    def _tidy(self, keep: Collection[Path]) -> None:
+        tidy_runs(self._runs, keep)
+        tidy_notes(self._cache)
+        self._reuse.tidy()
 
     async def close(self) -> None:
         """The engine ends: its signer goes with it."""
@@ -186,6 +199,8 @@ class LocalGateRunner:
     def _folder(self, key: str) -> Path:
         folder = self._runs / safe_name(key)
         folder.mkdir(parents=True, exist_ok=True)
+        if not self._ground.leash:
+            mark(folder)
         return folder
 
     @contextlib.contextmanager
@@ -206,8 +221,10 @@ class LocalGateRunner:
             raise InfrastructureFault(f"the report of the base cannot be read: {error}") from error
 
     def _trials(self, key: str, folder: Path, request: GateRequest | None = None) -> LocalTrials:
-        gates, nice = (request.gates, request.nice) if request is not None else ((), 0)
-        return LocalTrials(self._ground, self._meanings, self._known, folder, key, gates, nice)
+        if request is None:
+            return LocalTrials(self._ground, self._meanings, self._known, folder, key)
+        more = (request.gates, request.nice, request.flows)
+        return LocalTrials(self._ground, self._meanings, self._known, folder, key, *more)
 
     async def _prove(self, session: Session, trials: LocalTrials) -> Proof | None:
         request = session.request
@@ -233,9 +250,7 @@ class LocalGateRunner:
         )
         signed = self._reports.sign(report)
         keys = {name: one.key for name, one in session.ready.items() if isinstance(one, Ready)}
-        self._reuse.remember(keys, report.gates, signed.digest)
-        for key in trials.entries:
-            self._reuse.point(key, signed.digest)
+        self._reuse.remember(keys, report.gates, signed.digest, trials.entries)
         session.conclude()
         trials.conclude()
         return signed
@@ -262,6 +277,7 @@ class LocalGateRunner:
             "base_commit": base_commit,
             "change": "",
             "work_order": "",
+            "order": "",
             "policy": policy,
             "gates": [result.model_copy(update={"cached": True}) for result in proved.gates],
             "flags": [*proved.flags, *([] if proved.policy == policy else ["policy-changed-since"])],

@@ -16,7 +16,7 @@ from engine.models.settings import Gate
 from engine.ports import Emit, GateRequest
 from gates.coverage_file import is_inside, read_coverage, remove_coverage
 from gates.definitions import groups, needed_by
-from gates.execution import Job, Ran, StartOver, conclude, forget, is_begun, lease_of
+from gates.execution import Job, Ran, StartOver, conclude, forget, lease_of
 from gates.flow_gate import run_flow
 from gates.ground import Ground, result_of, run_folder, store_run, verdict_on, with_judgement, without_run
 from gates.inventory import outcomes_of, passed
@@ -34,6 +34,10 @@ _TOLD = ("result", "reason", "executed", "passed", "failed", "skipped", "duratio
 
 class _Ended(Exception):
     """A gate was not green, and nobody wants to know about the others."""
+
+
+class _Absent(Exception):
+    """The gate's program is to be a file of the tree, and is not."""
 
 
 @dataclass
@@ -189,27 +193,33 @@ class Session:
                     self.ground, ready, self.request.tree, f"{self.folder.name}.{gate.name}"
                 )
             else:
-                if not fresh and not is_begun(self._folder(ready)):
-                    await in_thread(slot.checkout, self.request.tree)
+                await self._run(slot, ready, group, at, fresh=not fresh)
                 fresh = True
-                await self._run(slot, ready, group, at)
             await self._tell(gate)
             if not self.request.keep_going and self.results[gate.name].result != "green":
                 raise _Ended
 
-    async def _run(self, slot: Slot, ready: Ready, group: Group, at: int) -> None:
-        """One gate in the slot as it is."""
+    async def _run(self, slot: Slot, ready: Ready, group: Group, at: int, *, fresh: bool) -> None:
+        """One gate in the slot as it is, or, when `fresh`, on a fresh checkout."""
         gate, program = ready.gate, ready.program
         assert program is not None
-        if not program.path.is_absolute() and not (slot.path / program.path).is_file():
-            self.results[gate.name] = without_run(gate, "red", f"the program {program.path} is not in the tree.")
-            return
-        await self._started(gate)
         wanted = self.request.coverage
         report = wanted.report if wanted is not None and wanted.gate == gate.name and not self.planted else ""
-        if report and not is_begun(self._folder(ready)):
-            await in_thread(remove_coverage, slot.path, report)
-        ran = await self.ground.execute(slot, self.job(ready))
+
+        def make_ready() -> None:
+            if fresh:
+                slot.checkout(self.request.tree)
+            if not program.path.is_absolute() and not (slot.path / program.path).is_file():
+                raise _Absent
+            if report:
+                remove_coverage(slot.path, report)
+
+        await self._started(gate)
+        try:
+            ran = await self.ground.execute(slot, self.job(ready), make_ready)
+        except _Absent:
+            self.results[gate.name] = without_run(gate, "red", f"the program {program.path} is not in the tree.")
+            return
         coverage = await in_thread(read_coverage, slot.path, report) if report else None
         said = verdict_on(ran, self.judge(gate, ran.seen, touched=ran.touched))
         logs: tuple[Path, ...] = ()
@@ -272,6 +282,7 @@ class Session:
     async def _tell(self, gate: Gate) -> None:
         fields: dict[str, Any] = {"gate": gate.name, "tree": self.request.tree, "change": self.request.change}
         fields |= {name: getattr(self.results[gate.name], name) for name in _TOLD}
+        fields["lost"] = len(self.results[gate.name].lost)
         await self.emit("gate_finished", fields)
 
 

@@ -41,6 +41,8 @@ __all__ = [
 ]  # fmt: skip
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
+HEAD_TYPE = "application/vnd.swarm-tui.journal-head+json"
+"""Under another type than reports: a signature of the one is never one of the other."""
 SSH_IDENTITY = "swarm"
 """The name of the key in `allowed_signers`."""
 MAX_ENVELOPE_BYTES = 64_000_000
@@ -50,7 +52,11 @@ _SSH_KEYID = "sshsig:"
 
 def pae(payload: bytes) -> bytes:
     """DSSE's pre-authentication encoding: the bytes under both signatures."""
-    return b"DSSEv1 %d %s %d %s" % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode(), len(payload), payload)
+    return _pae(PAYLOAD_TYPE, payload)
+
+
+def _pae(kind: str, payload: bytes) -> bytes:
+    return b"DSSEv1 %d %s %d %s" % (len(kind), kind.encode(), len(payload), payload)
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,14 @@ class VerifyKey:
         line = self.key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
         return b'%s namespaces="%s" %s\n' % (SSH_IDENTITY.encode(), sshsig.NAMESPACE.encode(), line)
 
+    def signed_head(self, head: bytes, signature: bytes) -> bool:
+        """Whether this key signed this head of a journal."""
+        try:
+            self.key.verify(signature, _pae(HEAD_TYPE, head))
+        except InvalidSignature:
+            return False
+        return True
+
     def open(self, envelope: bytes) -> bytes:
         """The payload of a canonical envelope that this key signed, byte for byte. Raises BadEnvelope."""
         return self.read(envelope).payload
@@ -138,6 +152,14 @@ class Signer(Protocol):
         """The canonical one-line DSSE envelope of `payload` with both signatures, and a newline at its end."""
         ...
 
+    def sign(self, head: bytes) -> bytes:
+        """The signature of a journal's head."""
+        ...
+
+    def verify(self, head: bytes, signature: bytes) -> bool:
+        """Whether this key signed this head of a journal."""
+        ...
+
     def close(self) -> None:
         """Give back what it holds. Nothing is signed after that."""
         ...
@@ -157,6 +179,14 @@ class KeySigner:
         ssh = sshsig.sign(signed, self.private.public_key(), self.private.sign)
         own = (self.verify_key.keyid, self.private.sign(signed))
         return _envelope(payload, own, (_ssh_keyid(ssh), ssh))
+
+    def sign(self, head: bytes) -> bytes:
+        """The signature of a journal's head."""
+        return self.private.sign(_pae(HEAD_TYPE, head))
+
+    def verify(self, head: bytes, signature: bytes) -> bool:
+        """Whether this key signed this head of a journal."""
+        return self.verify_key.signed_head(head, signature)
 
     def close(self) -> None:
         """It holds nothing."""
@@ -206,7 +236,7 @@ def _read(envelope: bytes) -> tuple[bytes, _Signature, _Signature | None]:
     try:
         outer = parse(envelope)
     except JsonRefused as error:
-        raise BadEnvelope(f"the envelope is refused: {error}") from error
+        raise BadEnvelope(f"the envelope is {error}") from error
     fields = _exactly(outer, {"payload", "payloadType", "signatures"})
     if fields["payloadType"] != PAYLOAD_TYPE:
         raise BadEnvelope(f"the payload type is not {PAYLOAD_TYPE}")

@@ -5,7 +5,8 @@
 It answers on stdout what it reads on stdin. A message is a byte that says what it is, eight bytes of length, most
 significant first, and the content. First it sends `+` and the public key (32 bytes), or `-` and why it cannot serve.
 Then, for each `s` with a payload: `+` and the envelope, or `-` and why the payload is not signed. Only canonical
-statements about a git tree with one of our predicates are. It ends with its standard input, and so with its parent.
+statements about a git tree with one of our predicates are. For each `h` with the head of a journal: `+` and its bare
+signature, under a type of its own. It ends with its standard input, and so with its parent.
 """
 
 from __future__ import annotations
@@ -66,8 +67,11 @@ def main(folder: Path) -> int:
     send(answers, b"+", signer.verify_key.raw)
     while (asked := receive(asks)) is not None:
         try:
-            read_statement(asked[1])
-            answer = b"+", signer.envelope(asked[1])
+            if asked[0] == b"h":
+                answer = b"+", signer.sign(asked[1])
+            else:
+                read_statement(asked[1])
+                answer = b"+", signer.envelope(asked[1])
         except SwarmError as error:
             answer = b"-", str(error).encode("utf-8", "replace")
         send(answers, *answer)

@@ -57,6 +57,7 @@ class _NotStarted(Exception):
 
 @dataclass
 class _Job:
+    kind: bytes
     payload: bytes
     answer: Future[bytes] = field(default_factory=lambda: Future[bytes]())
 
@@ -85,12 +86,12 @@ class _Keeper:
             self.key.set_exception(error)
         while (job := self.jobs.get()) is not None:
             try:
-                job.answer.set_result(self._answer(job.payload))
+                job.answer.set_result(self._answer(job.kind, job.payload))
             except Exception as error:
                 job.answer.set_exception(error)
         self._end()
 
-    def _answer(self, payload: bytes) -> bytes:
+    def _answer(self, asked: bytes, payload: bytes) -> bytes:
         if self.process is None and self._start().keyid != self.key.result().keyid:
             raise InfrastructureFault("the signing key was replaced while the engine ran: stop it and start it again")
         process = self.process
@@ -98,7 +99,7 @@ class _Keeper:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            send(process.stdin, b"s", payload)
+            send(process.stdin, asked, payload)
             answered = receive(process.stdout)
         except OSError:
             answered = None
@@ -183,14 +184,30 @@ class ProcessSigner:
         not answer, and UserError for a key that cannot be used."""
         if (local := self._in_process()) is not None:
             return local.envelope(payload)
-        envelope = self._asked(payload)
+        envelope = self._asked(b"s", payload)
         if self.verify_key.open(envelope) != payload:
             raise InfrastructureFault("the signer signed something else than it was given: stop the engine")
         return envelope
 
-    def _asked(self, payload: bytes) -> bytes:
+    def sign(self, head: bytes) -> bytes:
+        """The signature of a journal's head. Raises as `envelope` does."""
+        if (local := self._in_process()) is not None:
+            return local.sign(head)
+        signature = self._asked(b"h", head)
+        if not self.verify_key.signed_head(head, signature):
+            raise InfrastructureFault("the signer signed something else than it was given: stop the engine")
+        return signature
+
+    def verify(self, head: bytes, signature: bytes) -> bool:
+        """Whether this key signed this head of a journal: by the key that the process has, not by the public one that
+        lies on the disk. Waits for its start."""
+        local = self._in_process()
+        key = local.verify_key if local is not None else self._keeper.key.result()
+        return key.signed_head(head, signature)
+
+    def _asked(self, kind: bytes, payload: bytes) -> bytes:
         for _ in range(2):  # one that died is started again, once
-            job = _Job(payload)
+            job = _Job(kind, payload)
             self._keeper.jobs.put(job)
             try:
                 return job.answer.result(self._answer_s)

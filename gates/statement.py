@@ -53,7 +53,7 @@ def read_statement(payload: bytes) -> Statement:
     try:
         found: Any = parse(payload)
     except JsonRefused as error:
-        raise BadEnvelope(f"the statement is refused: {error}") from error
+        raise BadEnvelope(f"the statement is {error}") from error
     fields = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
     if set(fields) != {"_type", "subject", "predicateType", "predicate"}:
         raise BadEnvelope("the payload is not an in-toto statement")

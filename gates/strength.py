@@ -11,7 +11,9 @@ from typing import Literal
 from engine.models.problem import Problem
 from engine.models.roadmap import WorkOrder
 from engine.models.settings import Gate
+from engine.scope import matches
 from gates.placeholders import Placeholder, javascript_placeholder, python_placeholder
+from gates.proof.test_files import TestFiles
 
 Level = Literal["error", "warning"]
 _CAN_FAIL = "run something that fails when the code is wrong"
@@ -63,6 +65,40 @@ def gate_weakness(gate: Gate) -> Problem | None:
         return None
     found = weakness(gate.run, gate.results, gate.kind)
     return _problem(f"gate {gate.name}", found) if found else None
+
+
+def inputs_weaknesses(gate: Gate, paths: Sequence[str]) -> list[Problem]:
+    """What is weak about the `inputs` of a gate in a repository with these files: its result stands while none of them
+    changes, so tests and sources that they leave out are not seen to change."""
+    if not gate.inputs or not gate.run or gate.results == "none":
+        return []
+    files, endings = TestFiles(), _LANGUAGES.get(gate.results, _ANY_LANGUAGE)
+    named = [word for word in gate.run[1:] if not word.startswith("-")]
+    read = [path for path in paths if path.endswith(endings)]
+    own = [path for path in read if any(path == word or path.startswith(f"{word.rstrip('/')}/") for word in named)]
+    tests = [path for path in own or read if files.part(path) in ("test", "support")]
+    sources = [path for path in read if files.part(path) in ("", "inline")]
+    found: list[str] = []
+    if left := [path for path in tests if not matches(path, gate.inputs) and path not in named]:
+        found.append(f"leave out {_some(left)}, so its result stands when tests change")
+    if sources and not any(matches(path, gate.inputs) for path in sources):
+        found.append(f"leave out all sources, such as {sources[0]}, so its result stands when what it tests changes")
+    do = "add what it reads to inputs, or leave inputs out"
+    return [_problem(f"gate {gate.name}", Weakness("warning", f"has inputs that {what}", do)) for what in found]
+
+
+def _some(paths: Sequence[str]) -> str:
+    more = len(paths) - 1
+    return paths[0] if not more else f"{paths[0]} and {more} more {'file' if more == 1 else 'files'} of tests"
+
+
+_LANGUAGES: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("pytest", "unittest"), (".py",)),
+    **dict.fromkeys(("cargo-test", "nextest", "cargo-messages"), (".rs",)),
+    "go-test": (".go",),
+}
+_ANY_LANGUAGE = (".py", ".rs", ".go", ".js", ".mjs", ".cjs", ".ts", ".tsx", ".jsx", ".rb", ".java", ".kt", ".cs", ".c",
+                 ".cc", ".cpp", ".swift", ".php", ".ex", ".exs", ".dart")  # fmt: skip
 
 
 def order_weaknesses(order: WorkOrder) -> list[Problem]:

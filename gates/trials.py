@@ -18,10 +18,12 @@ from engine.errors import InfrastructureFault, SwarmError
 from engine.git.hub import Hub
 from engine.git.slots import Slot
 from engine.git.trees import compose, write_blob
+from engine.models.flow import Flow
 from engine.models.report import GateResult
 from engine.models.settings import Gate
 from gates.definitions import in_order, needed_by
 from gates.execution import Job, StartOver, conclude, forget, is_begun
+from gates.flow_gate import run_flow
 from gates.ground import Ground, result_of, run_folder, store_run, verdict_on, without_run
 from gates.inventory import outcomes_of
 from gates.judge import is_named, judge
@@ -72,6 +74,7 @@ class LocalTrials:
     lease: str
     gates: Sequence[Gate] = ()
     nice: int = 0
+    flows: Sequence[Flow] = ()
     entries: dict[str, Any] = field(default_factory=dict[str, Any])
     begun: set[Path] = field(default_factory=set[Path])
     _asked: dict[str, asyncio.Lock] = field(default_factory=dict[str, asyncio.Lock])
@@ -81,13 +84,15 @@ class LocalTrials:
     ) -> Trial:
         """See the protocol. Raises InfrastructureFault when nothing can be said."""
         needs = self._needs(gate)
-        ready = await asyncio.to_thread(self.meanings.of, (*needs, gate), tree)
+        ready = await asyncio.to_thread(self.meanings.of, (*needs, gate), tree, self.flows)
         this = ready[gate.name]
         if isinstance(this, Unable):
             return Trial(without_run(gate, this.result, this.reason))
+        if this.flow is not None:
+            return Trial(await run_flow(self.ground, this, tree, f"{self.folder.name}.{gate.name}.{tree[:12]}"))
         tests = tuple(sorted(dict.fromkeys(only)))
         key = digest({"trial": this.key.digest, "tree": tree, "only": list(tests)})
-        chosen = [one for one in ready.values() if isinstance(one, Ready)]
+        chosen = [one for one in ready.values() if isinstance(one, Ready) and one.flow is None]
         folders = {one.gate.name: self._folder(one, tree, tests, repeat) for one in chosen}
         async with self._asked.setdefault(f"{key} {repeat}", asyncio.Lock()):
             if not repeat and (trial := await asyncio.to_thread(self._earlier, key, this.adapter.counts)) is not None:
@@ -144,7 +149,9 @@ class LocalTrials:
             return Trial(without_run(gate, "skipped", f'it needs "{unable[0]}", which cannot run.'))
         scope = f"trial-{folders[gate.name].name}"
         jobs = [
-            self._job(one, tree, purpose, folders[name], scope) for name, one in ready.items() if isinstance(one, Ready)
+            self._job(one, tree, purpose, folders[name], scope)
+            for name, one in ready.items()
+            if isinstance(one, Ready) and one.flow is None
         ]
         weight = max(each.gate.slots for each in jobs)
         lease = f"{self.lease}/{folders[gate.name].name}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,6 +14,7 @@ from engine.git.door import Git, UserGit
 from engine.git.hub import CommitInfo, Hub
 from engine.git.notes import NOTES, find
 from engine.models.report import VerificationReport
+from engine.text.sanitise import sanitise_line
 from gates import sshsig
 from gates.report import open_report
 from gates.sign import PAYLOAD_TYPE, SSH_IDENTITY, BadEnvelope, VerifyKey
@@ -59,6 +60,8 @@ class Court:
     """Judges commits. Reports are looked for in the artifact store, then in the git notes of the repositories `noted`.
 
     policy_of: the policy digest that the definitions on a commit have ("": not known).
+    orders_of: (commits, work order) -> digests of the order's text where it is written down: on any of these commits,
+    and here and now. None of them: not known.
     """
 
     hub: Hub
@@ -66,6 +69,7 @@ class Court:
     key: VerifyKey
     noted: Sequence[Git | UserGit] = ()
     policy_of: Callable[[str], str] | None = None
+    orders_of: Callable[[Sequence[str], str], Collection[str]] | None = None
 
     def judge(self, commit: str) -> VerifiedCommit:
         """What the commit's trailers are worth. commit: a full id. Raises GitError and UserError of the hub."""
@@ -74,9 +78,18 @@ class Court:
     def judge_range(self, old: str | None, new: str) -> list[VerifiedCommit]:
         """Every commit of the first-parent line from `old` (not included; None: the beginning) to `new`, oldest
         first."""
-        return [self._judge(info) for info in self.hub.commits_between(old, new, first_parent=True)]
+        asked, main = self.hub.commits_between(old, new, first_parent=True), self.hub.main().commit
+        on_main = bool(asked) and self.hub.is_ancestor(asked[-1].commit, main)
+        seen = _Seen(self.hub.commits_between(old, main, first_parent=True) if on_main else ())
+        return [self._judge(info, seen) for info in asked]
 
-    def _judge(self, info: CommitInfo) -> VerifiedCommit:
+    def _judge(self, info: CommitInfo, seen: _Seen | None = None) -> VerifiedCommit:
+        seen = seen or _Seen()
+        if info.commit not in seen.judged:
+            seen.judged[info.commit] = self._judge_anew(info, seen)
+        return seen.judged[info.commit]
+
+    def _judge_anew(self, info: CommitInfo, seen: _Seen) -> VerifiedCommit:
         own, batch = info.trailers.get(REPORT_TRAILER, []), info.trailers.get(BATCH_TRAILER, [])
         claimed = own or batch
         if not claimed:
@@ -84,7 +97,7 @@ class Court:
         if len(own) + len(batch) > 1:
             twice = "The commit names more than one report: a commit of the swarm has one, so this is none of its own."
             return VerifiedCommit(info.commit, info.subject, "false", problems=(twice,))
-        digest, tip = claimed[0], info if own else self._tip(info.commit, claimed[0])
+        digest, tip = claimed[0], info if own else self._tip(info.commit, claimed[0], seen)
         try:
             envelope = self._find(digest, (tip or info).commit)
         except SwarmError as error:
@@ -100,8 +113,8 @@ class Court:
         problems, remarks, report = list(verified.problems), list[str](), verified.report
         if report is not None:
             problems += _not_for_landing(report) + self._beside(report)
-            remarks += self._remarks(report, base)
-        if batch and (tip is None or self._judge(tip).status != "proved"):
+            remarks += self._remarks(report, base) + self._of_the_order(report, [info, *([base] if base else [])])
+        if batch and (tip is None or self._judge(tip, seen).status != "proved"):
             problems.append("No proved commit of main is the tip of its batch: verify main as a whole.")
         status = "false" if problems else "proved" if own else "batch"
         return VerifiedCommit(
@@ -142,17 +155,55 @@ class Court:
         told = "they were not committed then, or this version of the program knows more settings"
         return [f"Its policy is not that of the definitions on its base as they are read today: {told}."]
 
-    def _tip(self, commit: str, digest: str) -> CommitInfo | None:
+    def _of_the_order(self, report: VerificationReport, commits: Sequence[CommitInfo]) -> list[str]:
+        if self.orders_of is None or not report.order or report.kind != "land":
+            return []
+        known = self.orders_of([info.commit for info in commits], report.work_order)
+        if not known or report.order in known:
+            return []
+        order = sanitise_line(report.work_order)
+        return [f"The work order {order} read otherwise when this was proved than wherever it is written down today."]
+
+    def _tip(self, commit: str, digest: str, seen: _Seen) -> CommitInfo | None:
         """The commit of main with that report, if only commits of the same batch lie between it and this one."""
+        if commit in seen.place:
+            return seen.tip(commit, digest)
         main = self.hub.main().commit
         if not self.hub.is_ancestor(commit, main):
             return None
-        for later in self.hub.commits_between(commit, main, first_parent=True):
-            if digest in later.trailers.get(REPORT_TRAILER, []):
-                return later
-            if digest not in later.trailers.get(BATCH_TRAILER, []):
-                return None
-        return None
+        return _tip_of(self.hub.commits_between(commit, main, first_parent=True), digest)
+
+
+class _Seen:
+    """What is known while a range is judged, so that each commit of a batch does not look for its tip by itself.
+
+    line: the commits of main from the range's beginning on, oldest first.
+    """
+
+    def __init__(self, line: Sequence[CommitInfo] = ()) -> None:
+        self.line = line
+        self.place = {info.commit: at for at, info in enumerate(line)}
+        self.judged: dict[str, VerifiedCommit] = {}
+        self._tips: dict[str, tuple[int, CommitInfo]] = {}
+
+    def tip(self, commit: str, digest: str) -> CommitInfo | None:
+        at = self.place[commit]
+        first, found = self._tips.get(digest, (len(self.line), None))
+        if found is not None and first <= at < self.place[found.commit]:
+            return found
+        found = _tip_of((self.line[later] for later in range(at + 1, len(self.line))), digest)
+        if found is not None:
+            self._tips[digest] = (at, found)
+        return found
+
+
+def _tip_of(line: Iterable[CommitInfo], digest: str) -> CommitInfo | None:
+    for later in line:
+        if digest in later.trailers.get(REPORT_TRAILER, []):
+            return later
+        if digest not in later.trailers.get(BATCH_TRAILER, []):
+            return None
+    return None
 
 
 def verify_report(

@@ -107,6 +107,7 @@ def _names(task: Task) -> dict[str, str]:
 
 def _answer(granted: GrantedOperation) -> str:
     ran = "" if granted.exit_code is None else f", run with exit code {granted.exit_code}"
+    ran += f", {sanitise_line(granted.did)}" if granted.did else ""
     why = f" ({sanitise_line(granted.why)})" if granted.why else ""
     return f"{' '.join(granted.operation.argv)}: {granted.answer}{ran}{why}"
 

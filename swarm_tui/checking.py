@@ -7,13 +7,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from engine.egress.way_out import enforces_hosts
 from engine.errors import SwarmError, UserError
 from engine.git.door import find_git, git_version
 from engine.loading import FLOWS_FOLDER, ROADMAP_FILE, SETTINGS_FILE, Problem, read_roadmap, read_settings
 from engine.models.roadmap import WorkOrder
 from engine.models.settings import Settings
+from engine.ports import Sandbox
 from engine.process.environment import allowed_environment
-from engine.sandbox.choose import choose_sandbox
+from engine.sandbox.choose import choose_sandbox, sandbox_reason
+from engine.sandbox.meanings import UNTESTED, described, promises, weaknesses
 from engine.text.sanitise import sanitise_line
 from swarm_tui.place import Place, find_place
 from swarm_tui.wanted import missing_programs, wanted_programs
@@ -23,19 +26,25 @@ def check_repository(repo: Path | None, state: Path | None, *, as_json: bool) ->
     """Print what was found. Exit 0 when nothing is an error."""
     place = find_place(repo, state)
     problems: list[Problem] = []
+    sandbox: Sandbox | None = None
     settings, orders = _files(place, problems)
     facts = {"git": f"{find_git()} {'.'.join(map(str, git_version()))}", "state": str(place.folders.root)}
     if settings is not None:
-        problems += _gates(settings) + _orders(orders) + _programs(settings) + _agents(settings, place)
+        problems += _gates(settings, place) + _orders(orders) + _programs(settings) + _agents(settings, place)
         problems += _committed(place, settings, orders)
-        facts.update(_sandbox(settings, place, problems))
+        sandbox = _sandbox(settings, place, problems)
+        facts["sandbox"] = sandbox.name if sandbox is not None else "not usable"
     ok = not any(problem.level == "error" for problem in problems)
     if as_json:
-        said = {"ok": ok, "problems": [p.model_dump(mode="json") for p in problems], "facts": facts}
+        said: dict[str, object] = {"ok": ok, "problems": [p.model_dump(mode="json") for p in problems], "facts": facts}
+        if sandbox is not None:
+            said["sandbox"] = described(sandbox)
         sys.stdout.write(json.dumps(said, indent=2) + "\n")
         return 0 if ok else 1
     for name, value in facts.items():
         sys.stdout.write(f"{name:<10}{sanitise_line(value)}\n")
+    for line in _sandbox_lines(sandbox) if sandbox is not None else ():
+        sys.stdout.write(f"{sanitise_line(line)}\n")
     for problem in problems:
         mark = "✘ error  " if problem.level == "error" else "! warning"
         sys.stdout.write(f"{mark} {sanitise_line(str(problem))}\n")
@@ -78,12 +87,17 @@ def _files(place: Place, problems: list[Problem]) -> tuple[Settings | None, list
     return settings, orders
 
 
-def _gates(settings: Settings) -> list[Problem]:
+def _gates(settings: Settings, place: Place) -> list[Problem]:
     """Which gates are weak, and why."""
+    from engine.git.door import UserGit
     from gates.definitions import problems as wrong_with
-    from gates.strength import gate_weakness
+    from gates.strength import gate_weakness, inputs_weaknesses
 
     found: list[Problem] = []
+    if any(gate.inputs for gate in settings.gate):
+        listed = UserGit(place.repository.root).run("ls-files", "-z").stdout.decode("utf-8", "surrogateescape")
+        paths = [path for path in listed.split("\0") if path]
+        found += [problem for gate in settings.gate for problem in inputs_weaknesses(gate, paths)]
     for gate in settings.gate:
         weak = gate_weakness(gate)
         found += [problem for problem in wrong_with(gate) if weak is None or problem.level == "error"]
@@ -170,21 +184,39 @@ def _not_in_head(place: Place, paths: Sequence[str]) -> dict[str, str]:
     return said | {path: "it was changed since it was committed" for path in paths if path in there & changed}
 
 
-def _sandbox(settings: Settings, place: Place, problems: list[Problem]) -> dict[str, str]:
+def _sandbox(settings: Settings, place: Place, problems: list[Problem]) -> Sandbox | None:
+    """The sandbox that agents and gates get; None when it is not enough for the settings."""
     try:
         place.folders.create()
         sandbox = choose_sandbox(settings.sandbox, place.folders.root)
     except SwarmError as error:
         problems.append(Problem(where="sandbox", what=str(error), do="see [sandbox] in swarm.toml"))
-        return {"sandbox": "not usable"}
-    holds = [name for name, held in sandbox.guarantees.items() if held]
-    lacks = [name for name, held in sandbox.guarantees.items() if not held]
+        return None
+    reason = sandbox_reason(sandbox)
+    better = "install bubblewrap (Linux), or use WSL2 (Windows)"
     if sandbox.name == "none":
-        what = "there is none: agents and gates run with your own rights"
+        what = f"there is none ({reason}): agents and gates run with your own rights"
+        problems.append(Problem(where="sandbox", what=what, do=better, level="warning"))
+    elif reason:
+        what = f"{reason}, so it is {sandbox.name}, which holds less"
+        problems.append(Problem(where="sandbox", what=what, do=better, level="warning"))
+    if UNTESTED in weaknesses(sandbox):
+        what = f"{sandbox.name} is {UNTESTED}: what it holds is what the probe has just seen"
         problems.append(
-            Problem(where="sandbox", what=what, do="install bubblewrap (Linux), or use WSL2 (Windows)", level="warning")
+            Problem(where="sandbox", what=what, do="use Linux or WSL2 for what you do not trust", level="warning")
         )
-    return {
-        "sandbox": f"{sandbox.name}: guarantees {', '.join(holds) or 'nothing'}"
-        + (f"; not {', '.join(lacks)}" if lacks else "")
-    }
+    if not enforces_hosts(sandbox):
+        for name, agent in settings.agents.items():
+            if agent.network:
+                what = f"its network is open or shut as a whole: the sandbox {sandbox.name!r} cannot tell hosts apart"
+                problems.append(Problem(where=f"agent {name}", what=what, do=better, level="warning"))
+    return sandbox
+
+
+def _sandbox_lines(sandbox: Sandbox) -> list[str]:
+    """What it holds and what it does not, a line each."""
+    lines = [
+        f"  {'✔' if held else '✘'} {name:<11}{'' if held else 'not held: '}{meaning}"
+        for name, held, meaning in promises(sandbox)
+    ]
+    return lines + [f"  ! {sentence}" for sentence in weaknesses(sandbox)]

@@ -59,13 +59,19 @@ def main() -> None:
     try:
         sys.exit(_run(sys.argv[1:]))
     except UserError as error:
-        sys.stderr.write(f"swarm: {error}\n")
+        _say(error)
         sys.exit(error.exit_code)
     except SwarmError as error:
-        sys.stderr.write(f"swarm: {error}\n")
+        _say(error)
         sys.exit(EXIT_FAILED)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
+
+
+def _say(error: SwarmError) -> None:
+    from engine.text.sanitise import sanitise  # names of files and branches come from anybody
+
+    sys.stderr.write(f"swarm: {sanitise(str(error))}\n")
 
 
 def _run(words: Sequence[str]) -> int | None:

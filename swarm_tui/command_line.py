@@ -173,8 +173,15 @@ def events(
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as it grows.")] = False,
     as_json: Json = False,
     after: Annotated[int, typer.Option("--after", help="Only events after this seq.")] = 0,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Print no event: check the hash chain and its signed head.")
+    ] = False,
 ) -> None:
     """The journal: everything that happened, in order."""
+    if verify:
+        from swarm_tui.journal_check import print_chain
+
+        raise typer.Exit(print_chain(repo, state, as_json=as_json))
     from swarm_tui.inspecting import print_events
 
     print_events(repo, state, follow=follow, as_json=as_json, after=after)
@@ -235,9 +242,15 @@ def approve(
     approval: Annotated[str, typer.Argument(help="Its id, as `swarm status` shows it.")],
     repo: Repo = None,
     state: State = None,
+    typed: Annotated[
+        str | None,
+        typer.Option("--type", help="The name that the highest class wants typed; asked for on a terminal."),
+    ] = None,
 ) -> None:
     """Say yes to one pending operation, exactly as it was asked."""
-    _command(repo, state, "approve", id=approval)
+    from swarm_tui.approving import run_approve
+
+    raise typer.Exit(run_approve(repo, state, approval, typed))
 
 
 @app.command()
@@ -391,4 +404,9 @@ def run() -> int | None:
 def _usage(error: Exception) -> str:
     """click's words as one sentence that says where to look."""
     said = str(getattr(error, "message", "") or error).strip().rstrip(".")
-    return f"{said[:1].lower()}{said[1:]}: `swarm --help` lists what there is"
+    said = said.removesuffix(", unable to parse string as an integer")
+    said = f"{said[:1].lower()}{said[1:]}"
+    options: list[str] = getattr(getattr(error, "param", None), "opts", [])
+    if said.startswith("input should be ") and options:
+        return f"{options[-1]} {said.replace('input should be', 'has to be', 1)}"
+    return f"{said}: `swarm --help` lists what there is"

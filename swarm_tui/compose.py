@@ -7,10 +7,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
 
 from engine.artifacts import ArtifactStore
 from engine.definitions import Definitions
+from engine.effects.runs import quota
 from engine.effects.world import Ports
+from engine.egress.way_out import Egress
 from engine.errors import UserError
 from engine.executors.local import LocalExecutor
 from engine.git.hub import Hub
@@ -20,13 +23,17 @@ from engine.host import Host, Site
 from engine.journal import Journal
 from engine.log import EngineLog, parse_levels
 from engine.models.settings import Settings
-from engine.ports import Sandbox
+from engine.ports import HeadSigner, Quota, Sandbox
 from engine.process.environment import allowed_environment
 from engine.process.programs import Programs
-from engine.sandbox.choose import choose_sandbox
+from engine.sandbox.choose import choose_sandbox, sandbox_reason
+from engine.text.known import known_secrets
 from engine.text.redact import Redactor
 from swarm_tui.place import Place
 from swarm_tui.wanted import missing_programs
+
+if TYPE_CHECKING:
+    from gates.sign import Signer
 
 try:
     VERSION = version("swarm-tui")
@@ -44,26 +51,17 @@ class SystemClock:
         return time.monotonic()
 
 
-def secrets_of(settings: Settings) -> dict[str, str]:
-    """Values that agents get from the user's environment by `$NAME`: hidden in every sink."""
-    found: dict[str, str] = {}
-    for agent in settings.agents.values():
-        for name, value in agent.env.items():
-            if value.startswith("$") and value[1:] in os.environ:
-                found[name] = os.environ[value[1:]]
-    return found
-
-
-def open_site(place: Place, *, log_levels: str = "", sole: bool = True) -> Site:
+def open_site(place: Place, *, log_levels: str = "", sole: bool = True, signer: HeadSigner | None = None) -> Site:
     """Open everything that lies in the state folder. Raises UserError for anything a person has to mend.
 
-    sole: the caller holds the instance lock; False for commands beside a running engine.
+    sole: the caller holds the instance lock; False for commands beside a running engine. signer: of the journal's
+    head, for an engine.
     """
     folders = place.folders
     folders.create()
     levels = parse_levels(log_levels) if log_levels else {}
     working = _working_settings(place)
-    redactor = Redactor(secrets_of(working))
+    redactor = Redactor(known_secrets(working.agents, os.environ))
     hub = Hub.create_or_open(
         folders.root, place.repository.root, working.project.main, sole=sole, marker=f"{folders.marker}.git/"
     )
@@ -79,6 +77,7 @@ def open_site(place: Place, *, log_levels: str = "", sole: bool = True) -> Site:
         log=EngineLog(folders.log, redactor, levels),
         clock=clock,
         version=VERSION,
+        signer=signer,
     )
 
 
@@ -100,10 +99,18 @@ class Wings:
     ports: Ports
 
 
-def make_wings(site: Site, epoch: str, *, slots: int | None = None, prefix: str = "", leash: bool = False) -> Wings:
+def make_wings(
+    site: Site,
+    epoch: str,
+    *,
+    slots: int | None = None,
+    prefix: str = "",
+    leash: bool = False,
+    signer: Signer | None = None,
+) -> Wings:
     """Wire the wings to the site's stores. `epoch` marks the processes they start.
 
-    leash: gates end with this process, instead of being adopted by the next engine.
+    leash: gates end with this process, instead of being adopted by the next engine. signer: one that is open already.
     """
     from canary.runner import LocalCanaryRunner
     from gates.caches import Caches
@@ -117,7 +124,18 @@ def make_wings(site: Site, epoch: str, *, slots: int | None = None, prefix: str 
     settings = site.definitions.current
     folders = site.folders
     sandbox = choose_sandbox(settings.sandbox, folders.root)
-    executor = LocalExecutor(sandbox, epoch)
+    if reason := sandbox_reason(sandbox):
+        site.log.warning("engine", f"{reason}: agents and gates run in the sandbox {sandbox.name}, which holds less")
+    secrets = known_secrets(settings.agents, os.environ)
+    redactor = Redactor(secrets)
+
+    def limits() -> Quota:
+        return quota(site.definitions.current.limits)
+
+    def refused(run_id: str, target: str, sentence: str) -> None:
+        site.log.warning("run", sentence, run=run_id, target=target)
+
+    executor = LocalExecutor(sandbox, epoch, secrets, quota=limits, egress=Egress(refused))
     programs = Programs(allowed_environment({}).values.get("PATH", ""))
     count = slots or settings.limits.gate_slots
     canary = LocalCanaryRunner(
@@ -128,6 +146,8 @@ def make_wings(site: Site, epoch: str, *, slots: int | None = None, prefix: str 
         runs=folders.runs,
         hub=site.hub,
         epoch=epoch,
+        redactor=redactor,
+        quota=limits,
     )
     gates = LocalGateRunner(
         hub=site.hub,
@@ -137,12 +157,13 @@ def make_wings(site: Site, epoch: str, *, slots: int | None = None, prefix: str 
         store=site.artifacts,
         runs=folders.runs,
         cache=folders.root / "gate-cache",
-        signer=open_signer(folders.keys),
+        signer=signer or open_signer(folders.keys),
         programs=programs,
         clock=site.clock,
         caches=Caches(sandbox),
         flows=canary,
         leash=leash,
+        redactor=redactor,
     )
 
     def template() -> str | None:
@@ -150,7 +171,7 @@ def make_wings(site: Site, epoch: str, *, slots: int | None = None, prefix: str 
         return raw.decode("utf-8") if raw is not None else None
 
     ports = Ports(
-        agents=lambda kind: adapter_for(kind, executor, programs, site.repository.root),
+        agents=lambda kind: adapter_for(kind, executor, programs, site.repository.root, redactor),
         implementer=PromptedImplementer(lambda: site.definitions.current.gate, template),
         triager=RuleTriager(),
         gates=gates,
@@ -173,12 +194,21 @@ def refuse_missing_programs(settings: Settings) -> None:
 def make_host(place: Place, *, log_levels: str = "", adapt: Callable[[Ports], Ports] = lambda ports: ports) -> Host:
     """The engine of a repository, wired. `adapt` lets tests put something between the engine and the world."""
 
+    from gates.signer_process import open_signer
+
+    signers: list[Signer] = []
+
     def opened() -> Site:
         refuse_missing_programs(_working_settings(place))
-        return open_site(place, log_levels=log_levels)
+        signers[:] = [open_signer(place.folders.keys)]  # it starts while the rest is opened
+        try:
+            return open_site(place, log_levels=log_levels, signer=signers[0])
+        except BaseException:
+            signers[0].close()
+            raise
 
     def wired(site: Site, epoch: int) -> Ports:
-        wings = make_wings(site, f"{site.folders.marker}-{epoch}")
+        wings = make_wings(site, f"{site.folders.marker}-{epoch}", signer=signers[0])
         wings.executor.warm_up()
         return adapt(wings.ports)
 

@@ -9,9 +9,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from engine import read_only
 from engine.client import Client
-from engine.errors import UserError
+from engine.errors import SwarmError, UserError
 from engine.folders import StateFolder
+from engine.state import State
 from engine.status import status_of
 from engine.text.sanitise import sanitise, sanitise_bytes, sanitise_line
 from swarm_tui.place import find_folders, find_place
@@ -25,18 +27,27 @@ def _out(data: Any) -> None:
 
 
 def print_status(repo: Path | None, state: Path | None, *, as_json: bool) -> None:
-    client = Client.attach(find_folders(repo, state))
+    folders = find_folders(repo, state)
+    broken = read_only.reason(folders)
     try:
-        status = status_of(client.state, time.time(), running=client.engine_runs())
-    finally:
-        client.close()
+        client = Client.attach(folders)
+    except SwarmError:
+        if not broken:
+            raise
+        status = status_of(State(), time.time(), running=False, read_only=broken)
+    else:
+        try:
+            status = status_of(client.state, time.time(), running=client.engine_runs(), read_only=broken)
+        finally:
+            client.close()
     if as_json:
         _out(status.model_dump(mode="json"))
         return
     lines = [
         f"main       {status.main[:12]}  {status.health}: {sanitise_line(status.why)}",
         f"last good  {status.last_good[:12] or 'unknown'}",
-        f"engine     {'running' if status.running else 'not running'}{', paused' if status.paused else ''}",
+        f"engine     {'running' if status.running else 'not running'}{', paused' if status.paused else ''}"
+        + (", read-only" if broken else ""),
         f"orders     {', '.join(f'{n} {phase}' for phase, n in sorted(status.work_orders.items())) or 'none'}",
     ]
     lines += [f"run        {run.run} by {run.agent}" for run in status.runs]
@@ -82,7 +93,8 @@ def print_log(repo: Path | None, state: Path | None, subject: str, *, follow: bo
     folders = find_folders(repo, state)
     path = _log_of(folders, subject) if subject else folders.log
     if not path.is_file():
-        raise UserError(f"there is no log of {subject or 'the engine'} yet at {path}")
+        who, do = (subject, "wait until it has started") if subject else ("the engine", "start it once with `swarm`")
+        raise UserError(f"there is no log of {sanitise_line(who)} yet at {path}: {do}")
     with path.open("rb") as file:
         while True:
             while raw := file.read(65_536):

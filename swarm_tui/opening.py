@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine import read_only
 from engine.errors import SwarmError, UserError
 from swarm_tui.app import Leaving, NeedsSetUp, RoomApp, Say
 from swarm_tui.room.hangup import ends_with_its_terminal
@@ -91,13 +92,19 @@ class _Opening:
         if self.engine is None and not self._asked.attach:
             if not (place.repository.root / SETTINGS_FILE).exists() and not place.folders.journal.exists():
                 raise NeedsSetUp(place.repository.root)
-            self.engine = start_engine(
-                place,
-                until=self._asked.until,
-                log_levels=self._asked.log_levels,
-                patience_s=PATIENCE_S,
-                progress=say,
-            )
+            try:
+                self.engine = start_engine(
+                    place,
+                    until=self._asked.until,
+                    log_levels=self._asked.log_levels,
+                    patience_s=PATIENCE_S,
+                    progress=say,
+                )
+            except UserError:
+                if not (broken := read_only.reason(place.folders)):
+                    raise
+                # What is left to do is to look at the evidence.
+                return make_room(place.folders, place.repository.root, read_only=True, ended=lambda: broken)
 
         def start(tell: Say) -> None:
             self.engine = start_engine(place, patience_s=PATIENCE_S, progress=tell)

@@ -111,6 +111,12 @@ def _canary_judged(_event: Event, f: Fields) -> Phrase:
     )
 
 
+def _operation_words(f: Fields) -> str:
+    ended = f"exit code {f['exit_code']}" if f["end"] == "exited" else str(f["end"])
+    counts = [f"{f.get(word, 0)} {word}" for word in ("added", "changed", "deleted") if f.get(word)]
+    return f"approval {f['approval']} is done: {ended}; files: {', '.join(counts) or f.get('note') or 'none differ'}"
+
+
 _PURPOSES = {"first": "run", "rerun": "again", "control": "control on last good", "culprit": "suspect"}
 
 
@@ -184,6 +190,10 @@ _PHRASES: dict[str, Callable[[Event, Fields], Phrase | None]] = {
     "approval_asked": lambda e, f: Phrase(
         "?", e.work_order or "main", f"approval {f['approval']} wanted ({f['danger']}): {f['title']}", "attention"
     ),
+    "approval_joined": lambda e, f: Phrase("?", "", f"wants the same as approval {f['approval']}", "attention"),
+    "operation_started": lambda e, f: Phrase("▸", "", f"runs what approval {f['approval']} allows", "plain"),
+    "operation_finished": lambda e, f: Phrase("·", "", _operation_words(f), "plain"),
+    "change_reopened": lambda e, f: Phrase("↻", "", f"looked at again: approval {f['approval']} allows it", "plain"),
     "approval_answered": lambda e, f: Phrase(
         "·", e.work_order or "main", f"approval {f['approval']} {f['answer']} by {f['by']}", "plain"
     ),

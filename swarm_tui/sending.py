@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine import read_only
 from engine.client import Client
-from engine.errors import UserError
+from engine.errors import JournalBroken, UserError
 from engine.text.sanitise import sanitise_line
 
 ANSWERS = ("approve", "deny")
 
 
 def send_or_refuse(client: Client, name: str, args: dict[str, Any]) -> str:
-    """Send a command; the engine's answer as one clean sentence. Raises UserError when it is refused."""
+    """Send a command; the engine's answer as one clean sentence. Raises UserError when it is refused, JournalBroken in
+    read-only mode."""
+    if broken := read_only.reason(client.folders):
+        raise JournalBroken(broken)
     if not client.engine_runs() and (wrong := _refused_offline(client, name, args)):
         raise UserError(wrong)
     answer = client.send(name, args)
@@ -24,13 +28,14 @@ def send_or_refuse(client: Client, name: str, args: dict[str, Any]) -> str:
 
 def _refused_offline(client: Client, name: str, args: dict[str, Any]) -> str:
     """What can be said without an engine: a command that could never be done is not put into the inbox."""
-    from engine.commands import find_asked, find_cancellable, find_retryable
+    from engine.commands import find_approvable, find_asked, find_cancellable, find_retryable
 
     if name in ("stop", "drain"):
         return "no engine runs this repository, so there is nothing to stop"
     try:
         if name in ANSWERS:
-            approval = find_asked(client.state, args)
+            find = find_approvable if name == "approve" else find_asked
+            approval = find(client.state, args)
             waiting = [command for command in client.reader.open_commands() if command.name in ANSWERS]
             if any(command.args.get("id") == approval.id for command in waiting):
                 return f"approval {approval.id} has its answer already; the next engine of this repository takes it"

@@ -12,7 +12,7 @@ from engine.definitions import policy_digest
 from engine.errors import UserError
 from engine.git.door import UserGit
 from engine.host import Site
-from engine.loading import FLOWS_FOLDER, SETTINGS_FILE, load_definitions
+from engine.loading import FLOWS_FOLDER, ROADMAP_FILE, SETTINGS_FILE, load_definitions, parse_roadmap
 from engine.models.report import VerificationReport
 from engine.text.sanitise import sanitise_line
 from swarm_tui.compose import open_site
@@ -110,7 +110,7 @@ def _verify_commits(place: Place, subject: str, public: Path, key: VerifyKey, *,
     site = open_site(place, sole=False)
     hub, root = site.hub, place.repository.root
     noted = (hub.git, UserGit(root))
-    court = Court(hub, site.artifacts, key, noted, policies(site))
+    court = Court(hub, site.artifacts, key, noted, policies(site), orders(site))
     ranged = ".." in subject
     if ranged:
         old, _, new = subject.partition("..")
@@ -164,6 +164,33 @@ def policies(site: Site) -> Callable[[str], str]:
         return known[ids]
 
     return policy_of
+
+
+def orders(site: Site) -> Callable[[Sequence[str], str], set[str]]:
+    """The digests of an order's text in the roadmaps of some commits and of the working copy. What does not read, or
+    does not have the order, has none."""
+    from gates.report import order_digest
+
+    known: dict[bytes, dict[str, str]] = {}
+
+    def read(content: bytes | None) -> dict[str, str]:
+        if content is None:
+            return {}
+        if content not in known:
+            try:
+                found = parse_roadmap(content.decode("utf-8")).work_order
+            except (UserError, UnicodeDecodeError):
+                found = []
+            known[content] = {order.id: order_digest(order) for order in found}
+        return known[content]
+
+    def orders_of(commits: Sequence[str], order: str) -> set[str]:
+        path = site.repository.root / ROADMAP_FILE
+        texts = [site.hub.read_file(commit, ROADMAP_FILE) for commit in commits]
+        texts += [path.read_bytes()] if path.is_file() else []
+        return {said for text in texts if (said := read(text).get(order))}
+
+    return orders_of
 
 
 def _policy_at(site: Site, commit: str) -> str:

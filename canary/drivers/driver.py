@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
+
+from engine.ports import Quota
 
 T = TypeVar("T")
 
@@ -16,12 +18,17 @@ class ProgramFault(Exception):
 
 @dataclass(frozen=True)
 class Launch:
-    """A program to start. `argv` is already wrapped by the sandbox, `env` is complete, `marker` is in it."""
+    """A program to start. `argv` is already wrapped by the sandbox, `env` is complete, `marker` is in it.
+
+    quota: beyond it the program is killed. writable: the folders that it may fill.
+    """
 
     argv: tuple[str, ...]
     cwd: Path
     env: Mapping[str, str]
     marker: str
+    quota: Quota = field(default_factory=Quota)
+    writable: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,7 @@ class Session(Protocol):
 
     @property
     def overflow(self) -> str:
-        """How it printed more than is ever read, or "". Nothing more is read from then on."""
+        """How it printed more than is ever read or used more than it may, or "". Nothing more is read from then on."""
         ...
 
     async def send(self, text: str) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any, TypeVar, cast
 
 import psutil
@@ -17,6 +18,8 @@ import psutil
 from canary.drivers.driver import Launch, LogLine, ProgramFault, SeenEvent, Session
 from canary.drivers.lines import Lines, event_of
 from engine.errors import InfrastructureFault
+from engine.process.quotas import Watch
+from engine.process.relatives import Relative, family
 from engine.process.tree import kill_marked, kill_tree
 
 T = TypeVar("T")
@@ -38,7 +41,7 @@ class ProcessDriver:
         loop = asyncio.get_running_loop()
         try:
             _, session = await loop.subprocess_exec(
-                lambda: _ProcessSession(loop, launch.marker),
+                lambda: _ProcessSession(loop, launch),
                 *launch.argv,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -66,9 +69,13 @@ def _apart() -> dict[str, Any]:
 class _ProcessSession(asyncio.SubprocessProtocol):
     """Implements `canary.drivers.driver.Session`."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, marker: str) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, launch: Launch) -> None:
         self._loop = loop
-        self._marker = marker
+        self._marker = launch.marker
+        self._quota = asdict(launch.quota)
+        folders = [str(path) for path in launch.writable]
+        self._watch = Watch(self._quota, self._family, lambda: self._read_bytes, folders)
+        self._watching: asyncio.Task[None] | None = None
         self._started = loop.time()
         self._changed = asyncio.Event()
         self._exited = asyncio.Event()
@@ -167,6 +174,9 @@ class _ProcessSession(asyncio.SubprocessProtocol):
         self._pid = self._transport.get_pid()
         try:
             self._create_time = psutil.Process(self._pid).create_time()
+            self._limit_files()
+            if any(self._quota.values()) and sys.platform != "win32":
+                self._watching = self._loop.create_task(self._hold_to_quota())
         except psutil.Error:
             self._pid = 0  # it has ended already; what it left behind carries the marker
 
@@ -221,6 +231,25 @@ class _ProcessSession(asyncio.SubprocessProtocol):
             self._end()
         self._changed.set()
 
+    def _limit_files(self) -> None:
+        if sys.platform == "linux" and self._quota["file_size"]:
+            limit = self._quota["file_size"]
+            psutil.Process(self._pid).rlimit(psutil.RLIMIT_FSIZE, (limit, limit))
+
+    def _family(self) -> list[Relative]:
+        return family(self._pid) if self._pid and not self._ended else []
+
+    async def _hold_to_quota(self) -> None:
+        """When it uses more than it may, it is killed, and nothing more of it is read."""
+        while not self._ended:
+            await asyncio.sleep(self._watch.rest())
+            if (exceeded := await asyncio.to_thread(self._watch.look)) is not None:
+                self._stop_reading(exceeded.note)
+                self._changed.set()
+                await self.kill()
+
     def _end(self) -> None:
         self._ended = True
+        if self._watching is not None and self._watching is not asyncio.current_task():
+            self._watching.cancel()
         self._changed.set()

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from engine.actions import CheckAcceptance
+from collections.abc import Iterable
+from pathlib import Path
+
+from engine.actions import Action, CheckAcceptance
 from engine.effects.world import World
+from engine.git.names import safe_name
 from engine.models.event import NewEvent
 from engine.ports import AcceptanceRequest
+
+
+def folders(world: World, actions: Iterable[Action]) -> list[Path]:
+    """The run folders of the acceptances that these actions ask for."""
+    orders = world.state().orders
+    keys = [_key(action, orders[action.order].spec.id) for action in actions if isinstance(action, CheckAcceptance)]
+    return [world.folders.runs / safe_name(key) for key in keys]
+
+
+def _key(action: CheckAcceptance, order: str) -> str:
+    return f"accept.{order}@{action.tree[:16]}.{action.goal[:8]}"
 
 
 async def check_acceptance(world: World, action: CheckAcceptance) -> None:
@@ -14,7 +29,7 @@ async def check_acceptance(world: World, action: CheckAcceptance) -> None:
     base = state.verified.get(action.tree)
     spec = state.orders[action.order].spec
     request = AcceptanceRequest(
-        key=f"accept.{spec.id}@{action.tree[:16]}.{action.goal[:8]}",
+        key=_key(action, spec.id),
         order=spec,
         tree=action.tree,
         base_report=base.report if base else "",

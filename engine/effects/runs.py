@@ -9,14 +9,15 @@ from collections.abc import Coroutine
 from typing import Any
 
 from engine.actions import StartRun
-from engine.effects.operations import ask, asks_in_vain, execute_granted
+from engine.approvals.deletions import size_words
+from engine.effects.operations import ask, execute_granted, why_in_vain
 from engine.effects.world import KEEP_WORDS, World
 from engine.errors import SwarmError, UserError
 from engine.git.workspaces import Harvest, Workspace, Workspaces
 from engine.models.event import NewEvent
 from engine.models.handoffs import Abort, ChangeSummary, HandoffError
 from engine.models.settings import Limits
-from engine.models.task import GrantedOperation
+from engine.models.task import GrantedOperation, Operation
 from engine.ports import AgentResult, AgentRun, Quota
 from engine.state import Order
 from engine.text.sanitise import sanitise, sanitise_line
@@ -24,6 +25,8 @@ from engine.text.sanitise import sanitise, sanitise_line
 PATHS_CAP_CHARACTERS = 200_000
 """Of the changed paths as JSON: they go into events whole, and an event has its limit."""
 SKIPPED_CAP = 50
+HOSTS_CAP, SHOWN_HOSTS, HOST_CHARS = 20, 5, 300
+ASK_CHARS = 60
 
 
 async def start_run(world: World, action: StartRun) -> None:
@@ -85,7 +88,8 @@ async def _perform(
         raise UserError("no agent does the role implementer: name one under [roles] in swarm.toml")
     side = world.folders.runs / run / "side"
     await asyncio.to_thread(side.mkdir, parents=True, exist_ok=True)
-    task = world.ports.implementer.task(order.spec, order.attempts + 1, order.feedback, granted)
+    feedback = [*order.feedback, *_network_words(order)]
+    task = world.ports.implementer.task(order.spec, order.attempts + 1, feedback, granted)
     return await world.ports.agents(agent.kind).perform(
         AgentRun(
             run_id=run,
@@ -98,6 +102,7 @@ async def _perform(
             readable=(world.folders.base / "objects",),
             wall_s=settings.limits.run_wall,
             idle_s=settings.limits.run_idle,
+            hosts=tuple(order.hosts),
             quota=quota(settings.limits),
         )
     )
@@ -179,19 +184,14 @@ async def _conclude(
         if result.tokens or result.cost
         else []
     )
-    if result.end == "asked" and result.asked is not None and asks_in_vain(world, order, result.asked, harvest):
-        why = "it was denied what it asked for, and only asks again"
-        drafts.append(NewEvent("run_finished", _finished("failed", True, why, harvest.commit, result)))
-        drafts.append(NewEvent("change_rejected", {"change": "", "reasons": [why], "kept": harvest.commit}))
-    elif result.end == "asked" and result.asked is not None:
-        drafts.append(
-            NewEvent("run_finished", _finished("asked", False, "it waits for an approval", harvest.commit, result))
-        )
-        drafts += ask(world, order, run, result.asked, harvest)
+    limits = world.settings().limits
+    drafts += _denied(result, limits)
+    if result.end == "asked" and result.asked is not None:
+        drafts += await _asked(world, order, run, result, result.asked, harvest)
     elif result.end == "done":
         drafts += _handed_in(world, order, run, result, harvest, agent)
     else:
-        why = _why(result)
+        why = _why(result, limits)
         drafts.append(
             NewEvent("run_finished", _finished(_RESULTS[result.end], True, why, harvest.commit, result), run=run)
         )
@@ -210,6 +210,57 @@ _RESULTS = {
     "lost": "failed",
     "asked": "failed",
 }
+
+
+async def _asked(
+    world: World, order: Order, run: str, result: AgentResult, operation: Operation, harvest: Harvest
+) -> list[NewEvent]:
+    rule, why = await why_in_vain(world, order, operation, harvest)
+    if not rule:
+        waits = _finished("asked", False, "it waits for an approval", harvest.commit, result)
+        return [NewEvent("run_finished", waits), *await ask(world, order, run, operation, harvest)]
+    return [
+        NewEvent("guardrail_denied", {"rule": rule, "reason": why}),
+        NewEvent("run_finished", _finished("failed", True, why, harvest.commit, result)),
+        NewEvent("change_rejected", {"change": "", "reasons": [why], "kept": harvest.commit}),
+    ]
+
+
+def _denied(result: AgentResult, limits: Limits) -> list[NewEvent]:
+    """What the run was kept from: a quota that ended it, hosts that it was not let reach."""
+    found: list[NewEvent] = []
+    if result.end == "quota":
+        fields = {"rule": f"quota-{result.quota or 'unknown'}", "reason": _quota_words(result, limits)}
+        found.append(NewEvent("guardrail_denied", fields))
+    if result.refused:
+        hosts = [host for host in dict.fromkeys(result.refused) if len(host) <= HOST_CHARS][:HOSTS_CAP]
+        shown = ", ".join(sanitise_line(host) for host in hosts[:SHOWN_HOSTS])
+        more = f" and {len(result.refused) - SHOWN_HOSTS} more" if len(result.refused) > SHOWN_HOSTS else ""
+        reason = f"it wanted to reach {shown}{more}, which neither its agent's network nor a person allows"
+        found.append(NewEvent("guardrail_denied", {"rule": "network", "reason": reason, "hosts": hosts}))
+    return found
+
+
+def _quota_words(result: AgentResult, limits: Limits) -> str:
+    """Which quota ended the run, and where it is set."""
+    words = {
+        "memory": f"it used more than {size_words(limits.memory)} of memory (limits.memory)",
+        "processes": f"it had more than {limits.processes} processes (limits.processes)",
+        "disk": f"it wrote more than {size_words(limits.disk)} (limits.disk)",
+        "files": f"it made more than {limits.files} files (limits.files)",
+        "file_size": f"it made a file larger than {size_words(limits.file_size)} (limits.file_size)",
+        "log_rate": "it printed too much for too long",
+    }
+    return words.get(result.quota, "it used more than its quota")
+
+
+def _network_words(order: Order) -> list[str]:
+    """What an agent is told of hosts: which it was refused, and which a person has allowed since."""
+    refused = [sanitise_line(host) for host in order.refused if host not in order.hosts]
+    found = [f"A person lets you reach {sanitise_line(host)} now." for host in order.hosts]
+    if refused:
+        found.append(f"You were not let reach {', '.join(refused)}; do without, unless that changes.")
+    return found
 
 
 def _handed_in(
@@ -266,6 +317,7 @@ def _proposal(run: str, harvest: Harvest, said: ChangeSummary, agent: str) -> di
         "rollback": sanitise(said.rollback)[:KEEP_WORDS],
         "agent": agent,
         "skipped": _skipped(harvest.skipped),
+        "asks": [sanitise_line(ask)[:ASK_CHARS] for ask in said.asks],
     }
 
 
@@ -274,12 +326,13 @@ def _skipped(lines: list[str]) -> list[str]:
     return [*lines[:SKIPPED_CAP], *([f"… and {more} more"] if more > 0 else [])]
 
 
-def _why(result: AgentResult) -> str:
+def _why(result: AgentResult, limits: Limits) -> str:
     said = {
         "failed": f"the agent ended with exit code {result.exit_code}",
         "timeout": "the agent ran into its wall time and was stopped",
         "idle": "the agent did nothing for too long and was stopped",
         "lost": "the agent's process was lost",
+        "quota": f"the agent was stopped: {_quota_words(result, limits)}",
     }.get(result.end, f"the agent ended as {result.end}")
     return f"{said}; {sanitise_line(result.note)}" if result.note else said
 

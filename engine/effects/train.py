@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.actions import Action, CheckChange, GateMain, GateTrial
+from engine.approvals.binding import guard_hash
 from engine.effects.world import World
 from engine.errors import InfrastructureFault, MergeConflict
 from engine.git.hub import Hub
@@ -34,7 +35,7 @@ async def check_change(world: World, action: CheckChange) -> None:
         await world.emit(NewEvent("change_verifying", {"change": change.id}, work_order=change.order))
     spec = state.orders[change.order].spec
     base_tree = await asyncio.to_thread(world.hub.tree_of, change.base)
-    results = await _guard(world, spec, change.tree, base_tree)
+    results = _waived(change, await _guard(world, spec, change.tree, base_tree))
     if not await _denied(world, change, results):
         guards = [result.model_dump() for result in results]
         await world.emit(NewEvent("change_queued", {"change": change.id, "guards": guards}, work_order=change.order))
@@ -54,12 +55,41 @@ async def _guard(world: World, spec: WorkOrder, tree: str, base_tree: str) -> tu
     return await world.ports.gates.guard(request)
 
 
+def _waived(change: Change, results: Sequence[GuardResult]) -> tuple[GuardResult, ...]:
+    """The guards' word, with what a person allowed for this very change passed: to the letter, and nothing else."""
+    return tuple(_pass(change, result) for result in results)
+
+
+def _pass(change: Change, result: GuardResult) -> GuardResult:
+    approval = _waiver(change, result)
+    if not approval:
+        return result
+    return result.model_copy(update={"ok": True, "reason": f"a person allows it ({approval}): {result.reason}"})
+
+
+def _waiver(change: Change, result: GuardResult) -> str:
+    return "" if result.ok else change.waivers.get(guard_hash(result.rule, result.reason, result.paths), "")
+
+
+def _approved(change: Change, results: Sequence[GuardResult]) -> tuple[str, ...]:
+    """The flags of a report that say what a person has let pass, given what the guards said by themselves."""
+    passed = [(result.ask or result.rule, _waiver(change, result)) for result in results]
+    return tuple(f"approved:{ask}:{approval}" for ask, approval in passed if approval)
+
+
 async def _denied(world: World, change: Change, results: Sequence[GuardResult]) -> bool:
     """Rejects the change when a guard denies it."""
     denied = [result for result in results if not result.ok]
     drafts: list[NewEvent] = []
     for result in denied:
-        fields = {"rule": result.rule, "reason": result.reason, "paths": result.paths, "change": change.id}
+        fields = {
+            "rule": result.rule,
+            "reason": result.reason,
+            "paths": result.paths,
+            "change": change.id,
+            "ask": result.ask,
+            "facts": result.facts,
+        }
         drafts.append(NewEvent("guardrail_denied", fields, work_order=change.order))
     if denied:
         reasons = [result.reason for result in denied]
@@ -96,9 +126,10 @@ async def gate_trial(world: World, action: GateTrial) -> None:
     if trees.whole in (base_tree, *trees.without):
         await _not_tried(world, action, "main already has everything that this change brings")
         return
-    guards = await _guards(world, state, action, changes, trees, base_tree)
-    if guards is None:
+    judged = await _guards(world, state, action, changes, trees, base_tree)
+    if judged is None:
         return
+    guards, flags = judged
     begun = {"trial": action.key, "test": list(action.test), "assumed": list(action.assumed)}
     last = changes[-1]
     await world.emit(
@@ -129,7 +160,7 @@ async def gate_trial(world: World, action: GateTrial) -> None:
         coverage=world.settings().guards.coverage,
         nice=action.nice,
         guards=guards,
-        flags=(SOME_GATES,) if len(gates) < len(_land_gates(world)) else (),
+        flags=((SOME_GATES,) if len(gates) < len(_land_gates(world)) else ()) + flags,
     )
     try:
         await _run(world, request, action.key)
@@ -167,19 +198,23 @@ def merged_onto(hub: Hub, main: str, changes: Sequence[Change]) -> tuple[str, st
 
 async def _guards(
     world: World, state: State, action: GateTrial, changes: list[Change], trees: _Trees, base_tree: str
-) -> tuple[GuardResult, ...] | None:
-    """The guards' word on what each change brings to the merged tree; None when one denies it, which has been told.
+) -> tuple[tuple[GuardResult, ...], tuple[str, ...]] | None:
+    """The guards' word on what each change brings to the merged tree, and flags for what people approved; None when one
+    denies it, which has been told.
 
     What two changes bring together no guard has seen: two names that differ only in case, say.
     """
     said: list[GuardResult] = []
+    flags: list[str] = []
     for change, without in zip(changes, trees.without, strict=True):
         spec = _spec(state, change)
         if spec is None or change.person:
             said += [GuardResult.model_validate(guard) for guard in change.guards]
             continue
-        results = await _guard(world, spec, trees.whole, without if len(changes) > 1 else base_tree)
+        found = await _guard(world, spec, trees.whole, without if len(changes) > 1 else base_tree)
+        results = _waived(change, found)
         said += results
+        flags += _approved(change, found)
         denied = [result for result in results if not result.ok]
         if denied and (action.assumed or len(changes) > 1):
             await _not_tried(world, action, denied[0].reason)
@@ -187,7 +222,7 @@ async def _guards(
             await _denied(world, change, results)
         if denied:
             return None
-    return tuple(said)
+    return tuple(said), tuple(flags)
 
 
 def _spec(state: State, change: Change) -> WorkOrder | None:
@@ -241,14 +276,14 @@ async def gate_main(world: World, action: GateMain) -> None:
     await _run(world, request)
 
 
-def begun(world: World, actions: Iterable[Action]) -> list[Path]:
-    """The folders of gates that an earlier engine began and that these actions ask for again: they are adopted."""
+def folders(world: World, actions: Iterable[Action]) -> list[Path]:
+    """The run folders of the gates that these actions ask for: what an earlier engine began there is adopted."""
     state = world.state()
     keys = [_main_key(action.tree, state.policy) for action in actions if isinstance(action, GateMain)]
     for action in actions:
         if isinstance(action, GateTrial) and not action.assumed:
             keys.append(_trial_key(action.test, state.main_tree, state.policy))
-    return [run.parent for key in keys for run in (world.folders.runs / safe_name(key)).glob("*/shim.json")]
+    return [world.folders.runs / safe_name(key) for key in keys]
 
 
 def _trial_key(test: Sequence[str], base_tree: str, policy: str) -> str:

@@ -13,14 +13,16 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Collection, Coroutine, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, cast, get_args, runtime_checkable
 
+from engine.egress.way_out import Egress, refused_hosts
 from engine.executors.shims import Shim, shims_for
-from engine.ports import End, ProcessResult, ProcessSpec, Sandbox, SandboxPolicy
+from engine.ports import End, ProcessResult, ProcessSpec, Quota, QuotaName, Sandbox, SandboxPolicy
 from engine.process import tree
+from engine.text.redact import Redactor
 
 ADOPTED_POLL_S = 0.1
 GRACE_S = 30.0
@@ -57,11 +59,25 @@ class _Claim:
 
 
 class LocalExecutor:
-    """Implements `engine.ports.Executor`. `epoch` names this start of this engine; markers are `<epoch>/<run id>`."""
+    """Implements `engine.ports.Executor`. `epoch` names this start of this engine; markers are `<epoch>/<run id>`.
 
-    def __init__(self, sandbox: Sandbox, epoch: str) -> None:
+    secrets: name -> value, hidden in the log of every run, as is what looks like a token. egress: by what runs reach
+    the hosts of their policies. quota: for runs that bring none of their own, asked anew for each.
+    """
+
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        epoch: str,
+        secrets: Mapping[str, str] | None = None,
+        egress: Egress | None = None,
+        quota: Callable[[], Quota] = Quota,
+    ) -> None:
         self._sandbox = sandbox
         self._epoch = epoch
+        self._hidden = Redactor(secrets or {}).forms
+        self._egress = egress or Egress()
+        self._quota = quota
         self._adopted: set[str] = set()
         self._busy: dict[int, tuple[Path, Shim]] = {}
         self._shims = shims_for(self, epoch)
@@ -105,8 +121,13 @@ class LocalExecutor:
 
     async def _start(self, spec: ProcessSpec) -> ProcessResult:
         marker = f"{self._epoch}/{spec.run_id}"
-        order = self._order(spec, marker)
+        if spec.quota == Quota():
+            spec = replace(spec, quota=self._quota())
         _write_spec(spec, marker)
+        async with self._egress.way_out(self._sandbox, spec) as inside:
+            return await self._begin(spec, marker, self._order(inside, marker))
+
+    async def _begin(self, spec: ProcessSpec, marker: str, order: dict[str, Any]) -> ProcessResult:
         for _ in range(TRIES):
             shim = self._shims.take(spec.nice)
             report = await self._carry_out(shim, spec, order)
@@ -162,6 +183,7 @@ class LocalExecutor:
             "folder": str(spec.folder.absolute()),
             "head": list(program),
             "options": list(options),
+            "filter": str(getattr(self._sandbox, "filter", None) or ""),
             "command": [str(part) for part in command],
             "cwd": str(spec.cwd),
             "env": env,
@@ -170,6 +192,9 @@ class LocalExecutor:
             "leash": spec.leash,
             "nice": spec.nice,
             "log_cap": spec.log_cap,
+            "quota": asdict(spec.quota),
+            "watched": [str(path) for path in _growing(spec.policy)],
+            "hidden": [*self._hidden, *(Redactor(spec.secrets).forms if spec.secrets else [])],
         }
 
     async def _stop(self, shim: Shim, spec: ProcessSpec, marker: str) -> None:
@@ -260,9 +285,22 @@ class LocalExecutor:
 
 def _result_of(spec: ProcessSpec, fields: Mapping[str, Any]) -> ProcessResult:
     end = fields["end"] if fields["end"] in get_args(End) else "lost"
+    quota = fields.get("quota", "")
     return ProcessResult(
-        spec.run_id, end, fields["exit_code"], fields["duration_s"], spec.folder / "log", fields["note"]
+        spec.run_id,
+        end,
+        fields["exit_code"],
+        fields["duration_s"],
+        spec.folder / "log",
+        fields["note"],
+        quota if quota in get_args(QuotaName) else "",
+        refused_hosts(spec.folder) if spec.policy.hosts else (),
     )
+
+
+def _growing(policy: SandboxPolicy) -> tuple[Path, ...]:
+    """The folders that a run can fill."""
+    return (*policy.writable, *(overlay.upper for overlay in policy.overlays))
 
 
 async def _finish(work: Coroutine[Any, Any, object]) -> None:
@@ -287,6 +325,7 @@ def _write_spec(spec: ProcessSpec, marker: str) -> None:
         "leash": spec.leash,
         "nice": spec.nice,
         "log_cap": spec.log_cap,
+        "quota": asdict(spec.quota),
         "writable": [str(path) for path in spec.policy.writable],
         "readable": [str(path) for path in spec.policy.readable],
         "hosts": list(spec.policy.hosts),

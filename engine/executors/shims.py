@@ -48,6 +48,7 @@ class Shim:
         )
         self.gone = threading.Event()
         self._lock, self._speaking = threading.Lock(), threading.Lock()
+        self._leaving = False
         self._waiting: asyncio.Future[dict[str, Any] | None] | None = None
         self._saying: asyncio.Future[None] | None = None
         """The order that is on its way, where that takes a thread."""
@@ -81,8 +82,14 @@ class Shim:
 
     def let_go(self) -> None:
         """It ends, at once when it has nothing to do."""
-        with contextlib.suppress(OSError):
-            cast("IO[bytes]", self.process.stdin).close()
+        # Never closed while somebody writes to it: its number could be another file's by then. Who writes closes it.
+        self._leaving = True
+        if self._speaking.acquire(blocking=False):
+            try:
+                with contextlib.suppress(OSError):
+                    cast("IO[bytes]", self.process.stdin).close()
+            finally:
+                self._speaking.release()
 
     def _say(self, data: bytes) -> None:
         # One that has died is seen by the end of its stdout.
@@ -91,6 +98,8 @@ class Shim:
             view = memoryview(data)
             while view:
                 view = view[stdin.write(view) :]
+        if self._leaving:
+            self.let_go()
 
     def _listen(self) -> None:
         stdout = cast("IO[bytes]", self.process.stdout)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.fold import canary, mainline, orders, train
+from engine.fold import approvals, canary, mainline, orders, train
 from engine.fold.handler import Handler
 from engine.lifecycle import next_phase
 from engine.models.event import Event
@@ -96,6 +96,7 @@ _HANDLERS: dict[str, Handler] = {
     **mainline.HANDLERS,
     **canary.HANDLERS,
     **train.HANDLERS,
+    **approvals.HANDLERS,
     "engine_started": _engine_started,
     "engine_stopped": _engine_stopped,
     "repository_opened": _repository_opened,
@@ -112,6 +113,6 @@ _MOVES = frozenset(
     {
         "work_order_ready", "run_started", "run_interrupted", "change_proposed", "change_verifying", "change_queued",
         "change_landed", "change_rejected", "change_reverted", "work_order_healthy", "work_order_parked",
-        "work_order_cancelled",
+        "work_order_cancelled", "change_reopened",
     }
 )  # fmt: skip

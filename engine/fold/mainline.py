@@ -21,7 +21,7 @@ def _change_proposed(state: State, event: Event, f: dict[str, Any]) -> None:
     change = Change(
         id=f["change"], order=event.work_order, base=f["base"], head=f["head"], tree=f["tree"], paths=list(f["paths"]),
         summary=f.get("summary", ""), risk=f.get("risk", ""), rollback=f.get("rollback", ""), agent=f.get("agent", ""),
-        person=bool(f.get("person")), commits=list(f.get("commits", [])),
+        person=bool(f.get("person")), commits=list(f.get("commits", [])), asks=list(f.get("asks", [])),
     )  # fmt: skip
     if change.person:
         change.status, change.queued_seq, change.queued_at = "queued", event.seq, event.at

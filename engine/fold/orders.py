@@ -1,4 +1,4 @@
-"""Orders, their runs, and the questions they ask."""
+"""Orders and their runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from engine.fold.handler import Handler
 from engine.models.event import Event
 from engine.models.roadmap import WorkOrder
 from engine.state import (
-    Approval,
     InForce,
     Order,
     Resume,
@@ -58,12 +57,12 @@ def _work_order_ready(state: State, event: Event, f: dict[str, Any]) -> None:
     order.why = order.do = ""
     order.ready_at = order.ready_at or event.at
     if f.get("fresh"):
-        order.spent = 0
+        order.spent = order.asked = order.denied = 0
         state.failures.pop(f"dispatch:{event.work_order}", None)
     resume = f.get("resume")
     if resume:
         order.resume = Resume(resume["tree"], resume["base"], resume["approval"], resume["answer"], resume["operation"])
-        state.approvals[resume["approval"]].status = "used"
+    order.feedback += f.get("feedback") or []
     order.approval = ""
 
 
@@ -136,28 +135,6 @@ def _work_order_cancelled(state: State, event: Event, _f: dict[str, Any]) -> Non
         train.left(state)
 
 
-def _approval_asked(state: State, event: Event, f: dict[str, Any]) -> None:
-    state.approvals[f["approval"]] = Approval(
-        id=f["approval"], danger=f["danger"], title=f["title"], why=f.get("why", ""), operation=f["operation"],
-        hash=f["hash"], asked_at=event.at, expires_at=float(f["expires_at"]), order=event.work_order,
-        subject=f.get("subject", ""), tree=f.get("tree", ""),
-        base=f.get("base", ""),
-    )  # fmt: skip
-
-
-def _approval_answered(state: State, _event: Event, f: dict[str, Any]) -> None:
-    approval = state.approvals.get(f["approval"])
-    if approval is None or approval.status != "pending":
-        return
-    approval.status, approval.by, approval.said = f["answer"], f.get("by", ""), f.get("why", "")
-    order = state.orders.get(approval.order)
-    if approval.status == "expired" and order is not None and order.approval == approval.id:
-        order.why, order.do = (
-            f"nobody answered in time: {approval.title}",
-            f"to be asked again: swarm retry {order.spec.id}",
-        )
-
-
 HANDLERS: dict[str, Handler] = {
     "roadmap_read": _roadmap_read,
     "roadmap_refused": _roadmap_refused,
@@ -172,6 +149,4 @@ HANDLERS: dict[str, Handler] = {
     "work_order_added": _work_order_added,
     "work_order_parked": _work_order_parked,
     "work_order_cancelled": _work_order_cancelled,
-    "approval_asked": _approval_asked,
-    "approval_answered": _approval_answered,
 }

@@ -19,7 +19,7 @@ from engine.errors import GitError, SwarmError
 from engine.git.door import Git
 from engine.git.hub import Entry, Hub
 from engine.git.names import GITLINK, SYMLINK, decode_path, encode_path, is_plain_path, split_z
-from engine.git.removal import is_real_folder, remove_file, remove_tree, unlock_folder
+from engine.git.removal import is_real_folder, is_unlocked_folder, remove_file, remove_tree, unlock_folder
 
 _LONG_S = 600.0
 _RACY_NS = 100_000_000
@@ -66,6 +66,29 @@ class Checkout:
         self._seen = {
             entry.path: _signature(self._at(entry.path)) for entry in entries.values() if entry.mode != GITLINK
         }
+
+    def holds(self, tree: str) -> bool:
+        """Whether the folder holds exactly `tree`, and each file is as `make` left it: then `make` has nothing to do.
+        Only looks, and rather says no."""
+        if tree != self._seen_tree:
+            return False
+        entries, kept, open_ = self._entries(tree), 0, [""]
+        folders = _folders(entries)
+        while open_:
+            prefix = open_.pop()
+            place = self._at(prefix) if prefix else str(self._folder)
+            if not is_unlocked_folder(place):
+                return False
+            with os.scandir(place) as listing:
+                for entry in listing:
+                    path = f"{prefix}/{entry.name}" if prefix else entry.name
+                    if path in self._seen and self._is_untouched(path, _signature_of(entry)):
+                        kept += 1
+                    elif path in folders and is_real_folder(entry):
+                        open_.append(path)
+                    else:
+                        return False
+        return kept == len(entries)
 
     def unchanged(self, tree: str) -> list[str]:
         """The paths of `tree` that are not there as git would write them now: changed, missing, of another type or

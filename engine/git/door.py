@@ -150,14 +150,14 @@ class Git:
         timeout_s: float = 60.0,
         ok: tuple[int, ...] = (0,),
         local_fetch: bool = False,
-        settings: Mapping[str, str] | None = None,
+        settings: Mapping[str, str | None] | None = None,
         env: Mapping[str, str] | None = None,
     ) -> Completed:
         """Run `git ARGS`. Raises GitError for an exit code that is not in `ok`, or when `timeout_s` is over (git is
         killed then, with its children).
 
         local_fetch: open the transport to folders on this machine for this call, whoever owns them; all others stay
-        shut. settings: further `-c key=value`. env: further variables, for this call.
+        shut. settings: further `-c key=value` (None: not even ours). env: further variables, for this call.
         """
         argv = self._argv(args, local_fetch, settings or {})
         done = _execute(args, argv, stdin, timeout_s, self._environment(env or {}, local_fetch), self._cwd())
@@ -186,11 +186,16 @@ class Git:
             raise GitError(list(args), returncode, f"failed, or no end within {timeout_s:g} s")
         return content[:cap_bytes], whole
 
-    def _argv(self, args: tuple[str, ...], local_fetch: bool, settings: Mapping[str, str]) -> list[str]:
+    def _argv(self, args: tuple[str, ...], local_fetch: bool, settings: Mapping[str, str | None]) -> list[str]:
         chosen = {**_SETTINGS, "core.fsync": "all" if self._durable else "none", **settings}
         if local_fetch:
             chosen["protocol.file.allow"] = "always"
-        return [find_git(), "--literal-pathspecs", *(f for k, v in chosen.items() for f in ("-c", f"{k}={v}")), *args]
+        return [
+            find_git(),
+            "--literal-pathspecs",
+            *(f for k, v in chosen.items() if v is not None for f in ("-c", f"{k}={v}")),
+            *args,
+        ]
 
     def _environment(self, extra: Mapping[str, str], local_fetch: bool) -> dict[str, str]:
         env = {name: os.environ[name] for name in _INHERITED if name in os.environ}

@@ -353,9 +353,10 @@ class Hub:
     # ---- other repositories --------------------------------------------------------------------------------------
 
     def fetch_user(self, user_repo: Path, branch: str) -> str:
-        """Bring the user's branch into `refs/swarm/user/`; its commit. Raises UserError when it is not there."""
+        """Bring the user's branch into `refs/swarm/user/`; its commit. Raises UserError when it is not there, or when
+        git refuses what it brings."""
         ref = f"refs/swarm/user/{check_branch(branch)}"
-        fetch(self.git, user_repo, f"+refs/heads/{branch}:{ref}")
+        fetch(self.git, user_repo, f"+refs/heads/{branch}:{ref}", checked=True)
         return self._resolve(ref, "commit")
 
     def fetch_objects(self, user_repo: Path, rev: str) -> str:
@@ -366,7 +367,7 @@ class Hub:
             raise UserError(f'"{rev}" is no commit of {user_repo}: name a branch, a tag or a commit id.')
         commit = check_id(done.line)
         if not self.has(commit):
-            fetch(self.git, user_repo, commit)
+            fetch(self.git, user_repo, commit, checked=True)
         return commit
 
     def advance_base(self) -> None:

@@ -27,10 +27,19 @@ def is_real_folder(entry: os.DirEntry[str]) -> bool:
     return entry.is_dir(follow_symlinks=False)
 
 
+def is_unlocked_folder(path: str) -> bool:
+    """Whether it is a folder, and listable and writable for its owner."""
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return False
+    return stat.S_ISDIR(mode) and mode & stat.S_IRWXU == stat.S_IRWXU
+
+
 def unlock_folder(path: str) -> None:
     """Make a folder listable and writable for its owner."""
     mode = os.lstat(path).st_mode
-    if stat.S_ISDIR(mode) and mode & stat.S_IRWXU != stat.S_IRWXU:
+    if stat.S_ISDIR(mode) and not is_unlocked_folder(path):
         Path(path).chmod(stat.S_IMODE(mode) | stat.S_IRWXU)
 
 

@@ -61,6 +61,8 @@ class Slot:
 
         Raises GitError, or SwarmError when a file is held open by another program.
         """
+        if self.tree == tree and not self.adopted and self._checkout.holds(tree):
+            return
         self.tree, self.adopted = None, False
         _write_lease(self._record, self.key, None)
         self.cache.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ renamed, so that a crash leaves either a store or litter.
 
 from __future__ import annotations
 
+import re
 import uuid
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from engine.errors import GitError, UserError
 from engine.git.door import Git, UserGit, git_version
 from engine.git.names import check_branch, is_id
 from engine.git.removal import remove_tree
+from engine.text.sanitise import sanitise_line
+
+_FSCK = re.compile(r"error: (object [0-9a-f]+: .*)")
 
 HUB, BASE = "hub.git", "base.git"
 MAIN = "refs/heads/main"
@@ -23,6 +27,13 @@ NO_FILTERS = "* -filter -ident -working-tree-encoding\n"
 
 _FETCH = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--no-recurse-submodules")
 _FETCH_TIMEOUT_S = 3_600.0
+
+# Slips of old tools in the heads of commits, which say nothing of their files.
+_SLIPS = (
+    *("badDate", "badDateOverflow", "badEmail", "badName", "badTimezone", "missingEmail", "missingNameBeforeEmail"),
+    *("missingSpaceBeforeDate", "missingSpaceBeforeEmail", "multipleAuthors", "zeroPaddedDate", "zeroPaddedFilemode"),
+)
+_CHECKED = {"fetch.fsckObjects": "true", **{f"fetch.fsck.{slip}": "ignore" for slip in _SLIPS}}
 
 
 def init_store(git_dir: Path, object_format: str) -> Git:
@@ -70,14 +81,22 @@ def create_stores(state: Path, user_repo: Path, main_branch: str) -> None:
         remove_tree(fresh)
 
 
-def fetch(into: Git, source: Path, refspec: str, timeout_s: float = 600.0) -> None:
+def fetch(into: Git, source: Path, refspec: str, timeout_s: float = 600.0, *, checked: bool = False) -> None:
     """Bring objects from a repository on this machine, and the ref if the refspec has a target.
 
-    Raises UserError when the source has no such branch, GitError for everything else.
+    checked: git looks at each object before any of them is put into the store; with one that is malformed, or that
+    holds a name no tree may hold, none is. Raises UserError then, and when the source has no such branch; GitError for
+    everything else.
     """
+    words = ("--refmap=", "--", str(source.resolve()), refspec)
     try:
-        into.run(*_FETCH, "--refmap=", "--", str(source.resolve()), refspec, timeout_s=timeout_s, local_fetch=True)
+        into.run(*_FETCH, *words, timeout_s=timeout_s, local_fetch=True, settings=_CHECKED if checked else None)
     except GitError as error:
+        if checked and (fault := _FSCK.search(error.stderr)):
+            raise UserError(
+                f"{source} has an object that git refuses ({sanitise_line(fault[1])[:200]}), so nothing was taken from "
+                "it: make that commit again without it."
+            ) from error
         if "couldn't find remote ref" not in error.stderr:
             raise
         name = refspec.lstrip("+").split(":", 1)[0].removeprefix("refs/heads/")

@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from engine.durable import sync_folder
 from engine.errors import UserError
+from engine.journal.heads import Trust, digest_of, trusted
 from engine.journal.reader import Command, Reads
 from engine.journal.rows import Draft, encode_body
 from engine.journal.schema import connect, create_tables, explained, lacks_room
-from engine.journal.writer import AppendRequest, OnBatch, SettleRequest, SnapshotRequest, Writer
+from engine.journal.writer import AppendRequest, HeadRequest, OnBatch, SettleRequest, SnapshotRequest, Writer
 from engine.models.event import Event, NewEvent
 
 if TYPE_CHECKING:
     # For types alone: a client reads journals without the weight of a loop.
     import asyncio
 
-    from engine.ports import Clock
+    from engine.ports import Clock, HeadSigner
 
 BALLAST_BYTES = 8_000_000
 """About twice the write-ahead log, see `schema.WAL_PAGES`."""
@@ -122,12 +123,36 @@ class Journal:
         """The seq of the newest durable event; 0 when there is none."""
         return self._read().last_seq()
 
-    def verify_chain(self, after: int = 0) -> int | None:
-        """The seq of the first event behind `after` that was changed, removed or put in later; None if all is well.
+    def verify_chain(
+        self, after: int = 0, until: int | None = None, going_on: Callable[[], bool] = lambda: True
+    ) -> int | None:
+        """The seq of the first event behind `after` (and up to `until`) that was changed, removed or put in later;
+        None if all is well, or once `going_on`, asked now and then, is False.
 
-        Events cut off at the very end leave no trace in the chain itself: that takes a signed head.
+        Events cut off at the very end leave no trace in the chain itself: `trusted` sees those.
         """
-        return self._read().first_break(after)
+        return self._read().first_break(after, until, going_on)
+
+    def trusted(self, copy: Path, signer: HeadSigner) -> Trust:
+        """What may be believed of it, by its signed head and the copy of that: see `engine.journal.heads`. Blocking.
+
+        Raises JournalBroken. The snapshots that the head vouches for are vouched for by the next one too.
+        """
+        trust = trusted(self._read(), copy, signer)
+        if self._writer is not None:
+            found = {trust.snapshot[0]: digest_of(trust.snapshot[1])} if trust.snapshot is not None else {}
+            self._writer.snapshots = dict(trust.head.snapshots) if trust.head is not None else found
+        return trust
+
+    def head(self) -> tuple[int, bytes, dict[int, bytes]]:
+        """(seq, hash) of the newest durable event, and the digests of the snapshots, as they were written, not as they
+        can be read now."""
+        assert self._writer is not None, "the journal is not open"
+        return *self._writer.head, self._writer.snapshots
+
+    def save_head(self, nth: int, payload: bytes, signature: bytes) -> asyncio.Future[None]:
+        """Keep a signed head in place of the one before."""
+        return self._request(lambda future: HeadRequest(future, nth, payload, signature))
 
     def take_commands(self) -> list[Command]:
         """The commands that have no answer yet, oldest first. A command comes again until it is settled."""

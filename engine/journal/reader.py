@@ -16,6 +16,7 @@ from engine.errors import UserError
 from engine.journal.rows import GENESIS, chain_hash, decode_event
 from engine.journal.schema import connect, damaged, explained, refuse_newer
 from engine.models.event import Event
+from engine.text.sanitise import sanitise_line
 
 MAX_ARGS_BYTES = 64_000
 _PAGE_ROWS = 1_000
@@ -42,7 +43,7 @@ class Reads:
         self._lock = threading.Lock()
         self._version: int | None = None
         if not path.is_file():
-            raise UserError(f"There is no journal at {path}: start the engine once with `swarm`.")
+            raise UserError(f"there is no journal at {path}: start the engine once with `swarm`.")
         try:
             self._connection = connect(path, write=False)
         except sqlite3.Error as error:
@@ -96,26 +97,61 @@ class Reads:
     def last_seq(self) -> int:
         return int(self.rows("SELECT coalesce(max(seq), 0) FROM events")[0][0])
 
-    def newest_snapshot(self) -> tuple[int, bytes] | None:
+    def newest_snapshot(self, vouched: Mapping[int, bytes] | None = None) -> tuple[int, bytes] | None:
+        """vouched: take only one of these, digest by seq."""
         for seq, digest, state in self.rows("SELECT seq, digest, state FROM snapshots ORDER BY seq DESC"):
-            if hashlib.sha256(state).digest() == digest:
+            whole = isinstance(state, bytes) and hashlib.sha256(state).digest() == digest
+            if whole and (vouched is None or vouched.get(seq) == digest):
                 return int(seq), bytes(state)
         return None
 
-    def first_break(self, after: int) -> int | None:
-        """The first seq behind `after` whose row does not follow from the row before it, or None."""
-        before = self.rows("SELECT hash FROM events WHERE seq = ?", after)
-        if after and not before:
+    def hash_of(self, seq: int) -> bytes | None:
+        """The hash that the row of an event claims."""
+        found = self.rows("SELECT hash FROM events WHERE seq = ?", seq)
+        return found[0][0] if found else None
+
+    def newest_head(self) -> tuple[bytes, bytes] | None:
+        """(payload, signature) of the newest signed head."""
+        if not self.rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'heads'"):
+            return None
+        found = self.rows("SELECT CAST(payload AS BLOB), CAST(signature AS BLOB) FROM heads ORDER BY nth DESC LIMIT 1")
+        return (found[0][0] or b"", found[0][1] or b"") if found else None
+
+    def had_heads(self) -> bool:
+        """Whether an engine that signs heads has written here. Reads all events."""
+        query = "SELECT 1 FROM events WHERE kind = 'engine_started' AND json LIKE '%\"heads\":true%' LIMIT 1"
+        return bool(self.rows(query))
+
+    def foreign(self) -> str:
+        """What the engine never makes, and what could make a query say something else than the table holds."""
+        found = self.rows("SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view') LIMIT 1")
+        return f"{found[0][0]} {sanitise_line(str(found[0][1]))[:80]}" if found else ""
+
+    def first_break(
+        self, after: int, until: int | None = None, going_on: Callable[[], bool] = lambda: True
+    ) -> int | None:
+        """The first seq behind `after`, and up to `until`, whose row does not follow from the row before it, or None.
+
+        going_on: asked between pages; False ends the look, as if nothing more had been found.
+        """
+        prev = self.hash_of(after) if after else GENESIS
+        if prev is None:
             return after
-        prev: bytes = before[0][0] if before else GENESIS
+        if not after and (early := self.rows("SELECT min(seq) FROM events WHERE seq < 1")[0][0]) is not None:
+            return int(early)
         # Cast to BLOB: a flipped bit may leave text that is no longer UTF-8, and that is a break, not an error.
         query = (
             "SELECT seq, at, CAST(boot_id AS BLOB), monotonic, CAST(kind AS BLOB), CAST(json AS BLOB), prev, hash "
             "FROM events WHERE seq > ? ORDER BY seq LIMIT ?"
         )
-        while rows := self.rows(query, after, _PAGE_ROWS):
+        while going_on() and (rows := self.rows(query, after, _PAGE_ROWS)):
             for seq, at, boot_id, monotonic, kind, body, claimed_prev, claimed in rows:
-                expected = chain_hash(prev, after + 1, at, boot_id, monotonic, kind, body)
+                if until is not None and seq > until:
+                    return None
+                try:
+                    expected = chain_hash(prev, after + 1, at, boot_id, monotonic, kind, body)
+                except TypeError:  # a column that is empty, or of another type
+                    return after + 1
                 if seq != after + 1 or claimed_prev != prev or claimed != expected:
                     return after + 1
                 after, prev = seq, claimed

@@ -51,7 +51,17 @@ class SnapshotRequest:
     state: bytes
 
 
-Request = AppendRequest | SettleRequest | SnapshotRequest
+@dataclass(slots=True)
+class HeadRequest:
+    """A signed head, which replaces the one before."""
+
+    future: asyncio.Future[Any]
+    nth: int
+    payload: bytes
+    signature: bytes
+
+
+Request = AppendRequest | SettleRequest | SnapshotRequest | HeadRequest
 Outcome = tuple["asyncio.Future[Any]", Any]
 
 
@@ -65,6 +75,10 @@ class Writer:
         self._ballast = ballast
         row = connection.execute("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1").fetchone()
         self._seq, self._hash = (int(row[0]), bytes(row[1])) if row else (0, GENESIS)
+        self.head: tuple[int, bytes] = self._seq, self._hash
+        """(seq, hash) of the newest durable event, as this thread wrote it; may be read in any thread."""
+        self.snapshots: dict[int, bytes] = {}
+        """Digest by seq of the newest snapshots that this thread wrote. Replaced, never changed."""
         self._queue: SimpleQueue[Request | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
@@ -134,6 +148,7 @@ class Writer:
             self._connection.execute("BEGIN IMMEDIATE")
             done = work()
             self._connection.execute("COMMIT")
+            self.head = self._seq, self._hash
             return done
         except BaseException:
             self._seq, self._hash = head
@@ -150,6 +165,12 @@ class Writer:
             if isinstance(request, SettleRequest):
                 sql = "UPDATE inbox SET answer = ? WHERE id = ? AND answer IS NULL"
                 self._connection.execute(sql, (request.answer, request.command))
+                done.append((request.future, None))
+                continue
+            if isinstance(request, HeadRequest):
+                sql = "INSERT OR REPLACE INTO heads (nth, payload, signature) VALUES (?, ?, ?)"
+                self._connection.execute(sql, (request.nth, request.payload.decode("ascii"), request.signature))
+                self._connection.execute("DELETE FROM heads WHERE nth <> ?", (request.nth,))
                 done.append((request.future, None))
                 continue
             fresh = [self._link(draft, rows) for draft in request.drafts]
@@ -178,6 +199,8 @@ class Writer:
             "DELETE FROM snapshots WHERE seq NOT IN (SELECT seq FROM snapshots ORDER BY seq DESC LIMIT ?)",
             (_KEEP_SNAPSHOTS,),
         )
+        kept = sorted({*self.snapshots, request.seq})[-_KEEP_SNAPSHOTS:]
+        self.snapshots = {seq: digest if seq == request.seq else self.snapshots[seq] for seq in kept}
         return [(request.future, None)]
 
     def _make_room(self) -> None:

@@ -20,9 +20,12 @@ class Empty(EventFields):
 
 
 class EngineStarted(EventFields):
+    """`heads`: from here on the journal has a signed head."""
+
     epoch: int
     version: str
     pid: int
+    heads: bool = False
 
 
 class Reason(EventFields):
@@ -66,6 +69,7 @@ class WorkOrderReady(EventFields):
     fresh: bool = False
     by: str = ""
     resume: dict[str, Any] | None = None
+    feedback: list[str] = []
 
 
 class WorkOrderAdded(EventFields):
@@ -127,6 +131,8 @@ class HandoffReceived(EventFields):
 
 
 class ChangeProposed(EventFields):
+    """`asks`: danger classes that the agent wants a person to be asked about where a guard denies them."""
+
     change: str
     base: str
     head: str
@@ -139,6 +145,7 @@ class ChangeProposed(EventFields):
     person: bool = False
     commits: list[str] = []
     skipped: list[str] = []
+    asks: list[str] = []
 
 
 class AcceptanceChecked(EventFields):
@@ -191,6 +198,15 @@ class TrialEnded(EventFields):
     reason: str = ""
 
 
+class ChangeReopened(EventFields):
+    """A person allows what guards denied: the change is looked at again. `waivers`: hash of a guard's word -> the
+    approval that allows it."""
+
+    change: str
+    approval: str
+    waivers: dict[str, str]
+
+
 class GateStarted(EventFields):
     gate: str
     tree: str
@@ -209,6 +225,7 @@ class GateFinished(EventFields):
     skipped: int
     duration_s: float
     cached: bool
+    lost: int = 0
 
 
 class ReportSigned(EventFields):
@@ -354,7 +371,11 @@ class Commits(EventFields):
 
 
 class ApprovalAsked(EventFields):
-    """One exact operation. `hash` binds the answer to it; `expires_at` in UTC seconds."""
+    """One exact operation. `hash` binds the answer to it; `expires_at` in UTC seconds.
+
+    `facts`: what a person judges by, one clean line each. `warnings`: what is odd about its words. `reads`: path -> the
+    object id of what the argv names in the tree.
+    """
 
     approval: str
     danger: str
@@ -366,6 +387,39 @@ class ApprovalAsked(EventFields):
     subject: str = ""
     tree: str = ""
     base: str = ""
+    facts: list[str] = []
+    warnings: list[str] = []
+    reads: dict[str, str] = {}
+
+
+class ApprovalJoined(EventFields):
+    """Another work order asks exactly what is asked already: the one answer applies to each."""
+
+    approval: str
+
+
+class OperationStarted(EventFields):
+    """An approved operation is being carried out, once: written before it begins, and its approval is used up."""
+
+    approval: str
+    hash: str
+
+
+class OperationFinished(EventFields):
+    """What an approved operation did. `tree`, `kept`: what it left ("" where that could not be read). `added`,
+    `changed`, `deleted`: files of the workspace; `paths`: the first of them, `+`, `~` or `-` before each."""
+
+    approval: str
+    end: str
+    exit_code: int | None
+    duration_s: float
+    tree: str = ""
+    kept: str = ""
+    added: int = 0
+    changed: int = 0
+    deleted: int = 0
+    paths: list[str] = []
+    note: str = ""
 
 
 class ApprovalAnswered(EventFields):
@@ -377,12 +431,16 @@ class ApprovalAnswered(EventFields):
 
 
 class GuardrailDenied(EventFields):
-    """Something was not let. `rule`: which guard, quota or rule; `reason`: one sentence."""
+    """Something was not let. `rule`: which guard, quota or rule; `reason`: one sentence. `ask`: the danger class under
+    which a person may allow it, "" where nobody may; `facts`: what he is told. `hosts`: rule network."""
 
     rule: str
     reason: str
     paths: list[str] = []
     change: str = ""
+    ask: str = ""
+    facts: list[str] = []
+    hosts: list[str] = []
 
 
 class EffectFailed(EventFields):
@@ -439,6 +497,7 @@ EVENTS: dict[str, type[EventFields]] = {
     "change_rejected": ChangeRejected,
     "trial_started": TrialStarted,
     "trial_ended": TrialEnded,
+    "change_reopened": ChangeReopened,
     "gate_started": GateStarted,
     "gate_finished": GateFinished,
     "report_signed": ReportSigned,
@@ -462,7 +521,10 @@ EVENTS: dict[str, type[EventFields]] = {
     "change_reverted": ChangeReverted,
     "people_proved": Commits,
     "approval_asked": ApprovalAsked,
+    "approval_joined": ApprovalJoined,
     "approval_answered": ApprovalAnswered,
+    "operation_started": OperationStarted,
+    "operation_finished": OperationFinished,
     "guardrail_denied": GuardrailDenied,
     "effect_failed": EffectFailed,
     "transition_refused": TransitionRefused,

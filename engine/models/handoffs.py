@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any, Literal, cast
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from engine.text.strict_json import JsonRefused, loads
 
 MAX_BYTES = 262_144
 MAX_DEPTH = 12
@@ -25,6 +26,9 @@ class ChangeSummary(Handoff):
     risk: str = Field(default="", max_length=20_000)
     rollback: str = Field(default="", max_length=20_000)
     evidence: list[str] = []
+    asks: list[str] = Field(default=[], max_length=10)
+    """Danger classes (dependency, protected_file, golden, ...) that a person should be asked about, if guards deny
+    the change for them, instead of another attempt."""
     tokens: int = Field(default=0, ge=0, lt=MAX_TOKENS)
     cost: float = Field(default=0.0, ge=0, le=MAX_COST)
 
@@ -96,35 +100,16 @@ class HandoffError(ValueError):
     """A handoff that cannot be taken; the message says why, for the agent to read."""
 
 
-def _depth(value: Any) -> int:
-    deepest = 0
-    stack: list[tuple[Any, int]] = [(value, 1)]
-    while stack:
-        at, level = stack.pop()
-        deepest = max(deepest, level)
-        if level > MAX_DEPTH:
-            return deepest
-        if isinstance(at, dict):
-            stack.extend((child, level + 1) for child in cast("dict[str, Any]", at).values())
-        elif isinstance(at, list):
-            stack.extend((child, level + 1) for child in cast("list[Any]", at))
-    return deepest
-
-
 def parse_handoff(
     raw: bytes, role: Literal["implementer", "architect", "verifier", "builder", "triager", "scribe"]
 ) -> Handoff:
     """The handoff in `raw` (UTF-8 JSON). Raises HandoffError with what was wrong; never trusts size or depth."""
-    if len(raw) > MAX_BYTES:
-        raise HandoffError(f"the handoff has {len(raw)} bytes, at most {MAX_BYTES} are taken")
     try:
-        data = json.loads(raw.decode("utf-8"))
-    except (UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise HandoffError(f"the handoff is not UTF-8 JSON: {error}") from error
+        data = loads(raw, max_bytes=MAX_BYTES, max_depth=MAX_DEPTH)
+    except JsonRefused as error:
+        raise HandoffError(f"the handoff cannot be taken: {error}") from error
     if not isinstance(data, dict):
         raise HandoffError("the handoff is not a JSON object")
-    if _depth(data) > MAX_DEPTH:
-        raise HandoffError(f"the handoff is nested deeper than {MAX_DEPTH}")
     model = Abort if "abort" in data else HANDOFFS[role]
     try:
         return model.model_validate(data)

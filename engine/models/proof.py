@@ -28,7 +28,8 @@ class ProvedCommand(Grown):
 
 
 class ProofRun(Grown):
-    """One run that was needed for the proof, and what it cost. `purpose`: overlay, old-tests, repeat, base, head."""
+    """One run that was needed for the proof, and what it cost. `purpose`: overlay, signs, old-tests, repeat, base,
+    head."""
 
     purpose: str
     gate: str
@@ -52,11 +53,14 @@ class Proof(Grown):
     pass_to_pass: int = 0
     """How many tests passed on the base and pass on head."""
     weak: list[str] = []
-    """Those of fail_to_pass that failed before only because something could not be imported or compiled."""
+    """Those of fail_to_pass that failed before only because something could not be imported or
+    compiled, or that would pass with the fault still there, once what the change adds beside it is there."""
     already_passing: list[str] = []
     """New or changed tests that pass on the overlay too: they prove nothing."""
     weakened: list[str] = []
     """Tests that pass in the change's version and not in base's."""
+    looser: list[str] = []
+    """Files of tests from which checks of the base are gone, though main's version of the tests still passes."""
     unstable: list[str] = []
     """New or changed tests that did not pass every time."""
     unproved: list[str] = []

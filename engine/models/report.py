@@ -54,6 +54,11 @@ class GuardResult(Grown):
     ok: bool
     reason: str = ""
     paths: list[str] = []
+    facts: list[str] = []
+    """What a person needs to know to allow it, one clean line each: packages with version, source and hashes."""
+    ask: str = ""
+    """The danger class under which a person may allow what was refused: `protected_file`, `golden`, `dependency`,
+    `large_file`; "": nobody is asked."""
 
 
 class VerificationReport(Grown):
@@ -72,6 +77,8 @@ class VerificationReport(Grown):
     changes: list[str] = []
     """Of a group that was tried and lands together: all its changes, in order; `change` is the last."""
     work_order: str = ""
+    order: str = ""
+    """Digest of that order's text as it was when this was proved; "": there was none, or an older program."""
     policy: str
     """Digest of the definitions of gates, guards and canary."""
     gates: list[GateResult] = []

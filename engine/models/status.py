@@ -72,5 +72,7 @@ class Status(BaseModel):
     duration_s: float
     running: bool = False
     paused: bool = False
+    read_only: str = ""
+    """Why nothing runs and no command is taken: the journal was changed by something else. "" when all is well."""
     problems: list[str] = []
     budgets: dict[str, Any] = {}

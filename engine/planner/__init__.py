@@ -12,12 +12,13 @@ from engine.actions import MOVERS, Action, Adopt, Land, Restore
 from engine.models.settings import Settings
 from engine.planner.canary import canary, regressions
 from engine.planner.main import adopt, main_itself, people_proved, publish
-from engine.planner.orders import approvals, runs, work_orders
+from engine.planner.orders import runs, work_orders
+from engine.planner.questions import MAX_QUESTIONS, approvals
 from engine.planner.train import checks, land_danger, train
 from engine.planner.wishes import Wishes, approval_id
 from engine.state import State
 
-__all__ = ["Plan", "approval_id", "land_danger", "plan"]
+__all__ = ["MAX_QUESTIONS", "Plan", "approval_id", "land_danger", "plan"]
 
 _PARTS = (
     approvals, work_orders, runs, checks, train, main_itself, adopt, publish, canary, regressions, people_proved,

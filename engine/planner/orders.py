@@ -4,35 +4,13 @@ from __future__ import annotations
 
 from engine.actions import CheckAcceptance, StartRun
 from engine.planner.main import to_adopt
+from engine.planner.questions import after_answer, ask_for_change, ask_for_hosts, ask_for_money, ask_for_tokens
 from engine.planner.wishes import Wishes
 from engine.scope import overlaps
-from engine.state import Approval, Order
+from engine.state import Order
 
 MAX_REVERTS = 2
 REASON_CHARS = 300
-
-
-def approvals(wishes: Wishes) -> None:
-    for approval in wishes.state.approvals.values():
-        if approval.status != "pending":
-            continue
-        if by := "events" if _is_moot(wishes, approval) else "clock" if approval.expires_at <= wishes.now else "":
-            fields = {"approval": approval.id, "answer": "expired", "by": by}
-            wishes.record("approval_answered", approval.order, approval.id, **fields)
-        else:
-            wishes.wake(approval.expires_at)
-
-
-def _is_moot(wishes: Wishes, approval: Approval) -> bool:
-    """Whether nothing hangs on the answer any more."""
-    state = wishes.state
-    if approval.danger == "land":
-        change = state.changes.get(approval.subject)
-        return change is None or change.status != "queued"
-    if approval.danger == "restore" and not approval.order:
-        return not state.frozen or approval.operation["from"] != state.main
-    order = state.orders.get(approval.order)
-    return order is None or order.phase != "parked" or order.approval != approval.id
 
 
 def work_orders(wishes: Wishes) -> None:
@@ -40,24 +18,30 @@ def work_orders(wishes: Wishes) -> None:
         spec = order.spec
         if order.phase == "draft" and not spec.draft and not spec.owner and _depends_met(wishes, order):
             wishes.record("work_order_ready", spec.id)
-        elif order.phase == "rejected" and order.spent >= wishes.settings.limits.attempts:
-            wishes.park(
-                order,
-                f"{order.spent} attempts are spent; the last one: {_last_reason(order)}",
-                f"read swarm log {spec.id}, then: swarm retry {spec.id} (or swarm cancel {spec.id})",
-            )
-        elif order.phase == "rejected" and 0 < wishes.settings.limits.tokens_per_work_order <= order.tokens:
-            wishes.park(
-                order,
-                f"its budget of {wishes.settings.limits.tokens_per_work_order} tokens is spent",
-                f"raise limits.tokens_per_work_order, then: swarm retry {spec.id}",
-            )
+        elif order.phase == "rejected":
+            _after_rejection(wishes, order)
         elif order.phase == "reverted":
             _after_revert(wishes, order)
         elif order.phase == "parked" and order.approval:
-            _after_answer(wishes, order)
+            after_answer(wishes, order)
         elif order.phase == "landed":
             _after_landing(wishes, order)
+
+
+def _after_rejection(wishes: Wishes, order: Order) -> None:
+    """Another attempt, unless a person has to be asked, or its attempts are spent."""
+    ask_for_hosts(wishes, order)
+    ident = order.spec.id
+    if ask_for_change(wishes, order):
+        return
+    if order.spent < wishes.settings.limits.attempts:
+        ask_for_tokens(wishes, order)
+    else:
+        wishes.park(
+            order,
+            f"{order.spent} attempts are spent; the last one: {_last_reason(order)}",
+            f"read swarm log {ident}, then: swarm retry {ident} (or swarm cancel {ident})",
+        )
 
 
 def _last_reason(order: Order) -> str:
@@ -86,21 +70,6 @@ def _after_revert(wishes: Wishes, order: Order) -> None:
         wishes.record("work_order_ready", order.spec.id)
 
 
-def _after_answer(wishes: Wishes, order: Order) -> None:
-    approval = wishes.state.approvals.get(order.approval)
-    if approval is None or approval.status == "pending" or not approval.tree:
-        return
-    if approval.status in ("approved", "denied"):
-        resume = {
-            "tree": approval.tree,
-            "base": approval.base,
-            "approval": approval.id,
-            "answer": approval.status,
-            "operation": approval.operation,
-        }
-        wishes.record("work_order_ready", order.spec.id, resume=resume)
-
-
 def _after_landing(wishes: Wishes, order: Order) -> None:
     change = wishes.state.changes.get(order.change)
     if change is None:
@@ -120,13 +89,13 @@ def runs(wishes: Wishes) -> None:
         return
     if (seen := to_adopt(wishes)) and not wishes.given_up(f"adopt:{seen}"):
         return  # work starts from what the person has just committed, not from the main before it
-    if 0 < limits.cost_per_night <= wishes.state.cost_tonight:
-        return
     owned = [
         order for order in wishes.state.orders.values() if order.phase in ("running", "proposed", "verifying", "queued")
     ]
     free = limits.implementers - len(running)
     waiting = [order for order in wishes.state.orders.values() if _dispatchable(wishes, order)]
+    if waiting and not ask_for_money(wishes):
+        return
     for order in sorted(waiting, key=lambda order: _dispatch_rank(wishes, order)):
         if free <= 0:
             break

@@ -17,7 +17,7 @@ SPECULATIVE_NICE = 10
 def checks(wishes: Wishes) -> None:
     for change in wishes.state.changes.values():
         if change.status in ("proposed", "verifying"):
-            effect = f"check:{change.id}"
+            effect = ":".join(["check", change.id, *sorted(set(change.waivers.values()))])
             if not wishes.attempt(effect, lambda key, c=change.id, e=effect: CheckChange(key, e, c)):
                 wishes.park_failed(change.order, effect)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ from engine.actions import (
     Action,
     Record,
 )
+from engine.approvals.binding import engine_hash
 from engine.models.settings import Settings
 from engine.state import Order, State
 
@@ -79,10 +80,19 @@ class Wishes:
             )
 
     def ask(
-        self, ident: str, danger: str, title: str, why: str, order: str, operation: dict[str, Any], subject: str
+        self,
+        ident: str,
+        danger: str,
+        title: str,
+        why: str,
+        order: str,
+        operation: dict[str, Any],
+        subject: str,
+        *,
+        facts: Sequence[str] = (),
+        warnings: Sequence[str] = (),
     ) -> None:
-        """Ask a person about one exact operation of the engine."""
-        digest = hashlib.sha256(repr(sorted(operation.items())).encode("utf-8")).hexdigest()
+        """Ask a person about one exact operation of the engine. facts, warnings: clean lines that he judges by."""
         expires = self.now + self.settings.approvals.expire
         self.record(
             "approval_asked",
@@ -93,7 +103,9 @@ class Wishes:
             title=title,
             why=why,
             operation=operation,
-            hash=digest,
+            hash=engine_hash(danger, operation),
             expires_at=expires,
             subject=subject,
+            facts=list(facts),
+            warnings=list(warnings),
         )

@@ -1,76 +1,35 @@
 """The process tree on Linux and macOS: start a command, find all that came of it, kill all of it. macOS is untested.
 
-On Linux the shim is a subreaper (prctl(2), PR_SET_CHILD_SUBREAPER): a descendant that loses its parent, such as a
-double-forked daemon, becomes the shim's child, and a walk over /proc finds it.
+Killing starts with stopping: what is stopped starts nothing new, and a parent that starts its children again when they
+die does not see them die.
 """
 
 # pathlib is too slow to import here.
-# ruff: noqa: PTH110, PTH113, PTH117, PTH118, PTH123, PTH208
+# ruff: noqa: PTH110, PTH113, PTH117, PTH118
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
 import threading
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
+from engine.process.child_limits import fasten, limited
+from engine.process.relatives import Relative, become_reaper, descendants, relatives
 from engine.process.shim_records import NotStarted, write_all
 
 KILL = 9
+STOP = 19 if sys.platform == "linux" else 17
 CHUNK = 65_536
 PATIENCE_S = 5.0
-"""How long a kill may take before the shim gives up and says what is left."""
-
-
-@functools.cache
-def become_reaper() -> bool:
-    """Whether orphans of this process's descendants become its own children (Linux only)."""
-    if sys.platform != "linux":
-        return False
-    import ctypes
-
-    pr_set_child_subreaper = 36
-    return ctypes.CDLL(None).prctl(pr_set_child_subreaper, 1, 0, 0, 0) == 0
-
-
-def parents() -> dict[int, tuple[int, bool]]:
-    """Every process: pid -> (pid of its parent, whether it is a zombie)."""
-    table: dict[int, tuple[int, bool]] = {}
-    if sys.platform == "linux":
-        for name in os.listdir("/proc"):
-            if name.isdigit():
-                try:
-                    with open(f"/proc/{name}/stat", "rb") as stat:
-                        state, parent = stat.read().rpartition(b")")[2].split()[:2]
-                except OSError:
-                    continue  # it ended meanwhile
-                table[int(name)] = (int(parent), state in (b"Z", b"X"))
-        return table
-    import subprocess
-
-    listing = subprocess.run(["/bin/ps", "-Axo", "pid=,ppid=,state="], capture_output=True, text=True, check=False)
-    for line in listing.stdout.splitlines():
-        pid, parent_pid, state_letters = line.split(None, 2)
-        table[int(pid)] = (int(parent_pid), state_letters.startswith("Z"))
-    return table
-
-
-def descendants() -> list[int]:
-    """Pids of all living descendants of the shim."""
-    table = parents()
-    children: dict[int, list[int]] = {}
-    for pid, (parent, _zombie) in table.items():
-        children.setdefault(parent, []).append(pid)
-    found: list[int] = []
-    stack = [os.getpid()]
-    while stack:
-        for child in children.get(stack.pop(), ()):
-            stack.append(child)
-            if not table[child][1]:
-                found.append(child)
-    return found
+"""How long a kill may take without getting on before the shim gives up and says what is left."""
+DYING_S = 60.0
+"""How long those that are ending already may take: of ten thousand the kernel gets rid in seconds."""
+STOP_ROUNDS = 20
+"""How often what was started meanwhile is stopped too, before the killing begins all the same."""
 
 
 def find_program(name: str, env: dict[str, str]) -> str:
@@ -84,6 +43,24 @@ def find_program(name: str, env: dict[str, str]) -> str:
             if os.path.isabs(folder) and os.path.isfile(path) and os.access(path, os.X_OK):
                 return path
     raise NotStarted(f"the program {name!r} was not found: install it or correct the command")
+
+
+@contextmanager
+def hurry() -> Generator[None]:
+    """The calling thread goes before all others, where it may (as root): among thousands of processes that only fork,
+    its turn would come too seldom to get rid of them."""
+    if sys.platform != "linux":
+        yield
+        return
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    except OSError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 class PosixTree:
@@ -121,10 +98,16 @@ class PosixTree:
         ]
         # Python ignores SIGPIPE (13) and SIGXFSZ (25 on Linux and macOS); a command must not inherit that.
         try:
-            try:
-                self._child = os.posix_spawn(program, argv, env, file_actions=actions, setsid=True, setsigdef=[13, 25])
-            except NotImplementedError:
-                self._child = os.posix_spawn(program, argv, env, file_actions=actions, setpgroup=0, setsigdef=[13, 25])
+            with limited(order["quota"]):
+                try:
+                    self._child = os.posix_spawn(
+                        program, argv, env, file_actions=actions, setsid=True, setsigdef=[13, 25]
+                    )
+                except NotImplementedError:
+                    self._child = os.posix_spawn(
+                        program, argv, env, file_actions=actions, setpgroup=0, setsigdef=[13, 25]
+                    )
+            fasten(self._child, order["quota"])
         except OSError as error:
             os.close(output)
             raise NotStarted(f"the program {argv[0]!r} cannot be run: {error.strerror}") from error
@@ -145,6 +128,7 @@ class PosixTree:
         if sys.platform != "linux":
             raise NotStarted("this sandbox runs on Linux only")
         order = self._order
+        kept = [self._filter(order["filter"])] if order.get("filter") else []
         options = os.memfd_create("options", 0)
         write_all(options, b"".join(os.fsencode(option) + b"\0" for option in order["options"]))
         os.lseek(options, 0, os.SEEK_SET)
@@ -152,8 +136,18 @@ class PosixTree:
         os.set_blocking(self._report, False)
         os.set_inheritable(options, True)
         os.set_inheritable(report_w, True)
-        argv = [*order["head"], "--args", str(options), "--json-status-fd", str(report_w), "--", *order["command"]]
-        return argv, {"SWARM_RUN": order["marker"]}, [options, report_w]
+        filtered = ["--seccomp", str(kept[0])] if kept else []
+        argv = [*order["head"], "--args", str(options), "--json-status-fd", str(report_w), *filtered]
+        return [*argv, "--", *order["command"]], {"SWARM_RUN": order["marker"]}, [*kept, options, report_w]
+
+    def _filter(self, path: str) -> int:
+        """The system-call filter, opened for the sandbox program. Without it the command does not run."""
+        try:
+            opened = os.open(path, os.O_RDONLY)
+        except OSError as error:
+            raise NotStarted(f"the sandbox's filter {path} cannot be read: {error.strerror}; start again") from error
+        os.set_inheritable(opened, True)
+        return opened
 
     def wait(self) -> None:
         """Block until the command itself has ended."""
@@ -176,36 +170,72 @@ class PosixTree:
                 said = os.read(self._report, CHUNK)
             except BlockingIOError:
                 said = b""
-            if b'"exit-code"' not in said:
+            if b'"exit-code"' not in said or b'"not-started"' in said:
                 return None
         return code if code >= 0 else 128 - code
 
-    def kill(self) -> str:
-        """Kill every process of the run; "" or one sentence about what could not be killed."""
+    def used(self) -> list[Relative]:
+        """All processes of the run, or more of them than it may have. Buries the orphans that have ended, which nobody
+        else does."""
         if sys.platform == "win32":
             raise AssertionError("POSIX only")
+        own, most = os.getpid(), self._order["quota"]["processes"] or sys.maxsize
+        found: list[Relative] = []
+        for one in relatives(most):
+            if one.over and one.parent == own and one.pid != self._child:
+                try:
+                    os.waitpid(one.pid, os.WNOHANG)
+                except ChildProcessError:
+                    pass
+            else:
+                found.append(one)
+        return found
+
+    def kill(self) -> str:
+        """Kill every process of the run; "" or one sentence about what could not be killed."""
         if self._reaped.is_set() and self._is_over():
             return ""
-        give_up = time.monotonic() + PATIENCE_S
-        left: list[int] = []
-        while time.monotonic() < give_up:
+        with hurry():
+            return self._kill_all()
+
+    def _kill_all(self) -> str:
+        give_up, fewest = time.monotonic() + PATIENCE_S, sys.maxsize
+        while True:
             if not self._reaped.is_set():
-                try:
-                    os.killpg(self._child, KILL)
-                except OSError:
-                    pass
+                self._send(-self._child, KILL)  # of a sandbox with a pid namespace that is the end of all of it
+            began = time.monotonic()
+            left = self._stopped()
+            for one in left:
+                self._send(one.pid, KILL)
+            # A walk may miss who loses his parent just then: of a reaper only having no child means that it is over.
+            if self._reaped.is_set() and not (self._has_children() if self._reaper else left):
+                return ""
+            now = time.monotonic()
+            if len(left) < fewest:
+                give_up, fewest = now + (PATIENCE_S if left else DYING_S), len(left)
+            elif now > give_up:
+                return f"{len(left) or 'some'} processes could not be killed"
+            time.sleep(max(0.002, (now - began) / 4))  # those that die need the processor, too
+
+    def _stopped(self) -> list[Relative]:
+        """All that is left of the run, the oldest first, stopped as far as that is possible."""
+        stopped: set[int] = set()
+        left: list[Relative] = []
+        for _ in range(STOP_ROUNDS):
             left = descendants()
-            for pid in left:
-                try:
-                    os.kill(pid, KILL)
-                except OSError:
-                    pass
-            if self._reaped.is_set():
-                self._has_children()  # buries what was killed
-                if not left:
-                    return ""
-            time.sleep(0.002)
-        return f"{len(left)} processes could not be killed"
+            fresh = [one.pid for one in left if one.pid not in stopped]
+            if not fresh:
+                break
+            for pid in fresh:
+                self._send(pid, STOP)
+            stopped.update(fresh)
+        return left
+
+    def _send(self, pid: int, number: int) -> None:
+        try:
+            os.kill(pid, number)
+        except OSError:
+            pass  # it has ended
 
     def close(self) -> None:
         if self._report >= 0:

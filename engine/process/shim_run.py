@@ -16,12 +16,18 @@ import sys
 import threading
 import time
 from queue import Empty, SimpleQueue
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.process.shim_records import NotStarted, create_time, json_object, write_all, write_durably
 
+if TYPE_CHECKING:
+    from engine.process.quotas import Exceeded, Watch
+    from engine.process.relatives import Relative
+
 CHUNK = 65_536
 CUT = b"\n[output cut here: the limit of %d bytes is reached]\n"
+PACE_S = 0.002
+"""The pause after each piece of output that nobody keeps: who floods us waits for its pipe, and we stay idle."""
 PATIENCE_S = 5.0
 IDLE_S = 30.0
 """How long a shim waits for its next order. One that comes at that very moment is given to another shim."""
@@ -40,6 +46,10 @@ class Tree(Protocol):
 
     def exit_code(self) -> int | None:
         """The exit code once it has ended. None: it never ran."""
+        ...
+
+    def used(self) -> list[Relative]:
+        """All processes of the run, as far as quotas are to be held by looking."""
         ...
 
     def kill(self) -> str:
@@ -62,11 +72,15 @@ def tree_for(order: dict[str, Any]) -> Tree:
 
 
 class Log:
-    """Copies the command's output into the log, at most `cap` bytes of it, and remembers when it last grew."""
+    """Copies the command's output into the log, at most `cap` bytes of it, and remembers when it last grew.
 
-    def __init__(self, path: str, cap: int) -> None:
+    hidden: forms of secrets (see `Redactor.forms`), which never reach the disk; nor does what looks like a token.
+    """
+
+    def __init__(self, path: str, cap: int, hidden: list[tuple[bytes, str]]) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o600)
         self._cap = cap
+        self._hidden = hidden
         self.kept = 0
         self.dropped = 0
         self.trouble = ""
@@ -74,14 +88,28 @@ class Log:
 
     def copy(self, source: int) -> None:
         """Until the last writer has closed the pipe. Reads on when the log is full: a full pipe would hang it."""
-        while True:
-            try:
-                data = os.read(source, CHUNK)
-            except OSError:
-                return
-            if not data:
-                return
+        redacting = None
+        while data := self._read(source):
             self.grew_at = time.monotonic()
+            if redacting is None:
+                # Imported here: many commands say nothing, and this takes as long as the rest of the shim's start.
+                from engine.text.redact import Redactor
+
+                redacting = Redactor.of_forms(self._hidden).stream()
+            self._keep(redacting.feed(data) if self.kept < self._cap else data)
+            if self.dropped:
+                time.sleep(PACE_S)
+        if redacting is not None:
+            self._keep(redacting.finish())
+
+    def _read(self, source: int) -> bytes:
+        try:
+            return os.read(source, CHUNK)
+        except OSError:
+            return b""
+
+    def _keep(self, data: bytes) -> None:
+        if data:
             keep = data[: max(0, self._cap - self.kept)]
             try:
                 write_all(self._file, keep)
@@ -151,8 +179,10 @@ def exactly(size: int) -> bytes:
     return data
 
 
-def wait_for_end(order: dict[str, Any], log: Log, engine: Engine, tree: Tree, started: float) -> str:
-    """How it ended: the first of the command's exit, a cancellation, and the two deadlines."""
+def wait_for_end(
+    order: dict[str, Any], log: Log, engine: Engine, tree: Tree, started: float, watch: Watch | None
+) -> str | Exceeded:
+    """How it ended: the first of the command's exit, a cancellation, the two deadlines and the quotas."""
     wall = started + order["wall_s"]
     while True:
         due, end = wall, "wall_timeout"
@@ -161,9 +191,12 @@ def wait_for_end(order: dict[str, Any], log: Log, engine: Engine, tree: Tree, st
         left = due - time.monotonic()
         if left <= 0:
             return end
+        left = min(left, 3600.0) if watch is None else min(left, watch.rest())
         try:
-            word, said = engine.inbox.get(timeout=min(left, 3600.0))
+            word, said = engine.inbox.get(timeout=left)
         except Empty:
+            if watch is not None and (exceeded := watch.look()):
+                return exceeded
             continue
         if word == "exited" and said is tree:
             return "exited"
@@ -172,13 +205,23 @@ def wait_for_end(order: dict[str, Any], log: Log, engine: Engine, tree: Tree, st
             return "cancelled"
 
 
+def watch_for(order: dict[str, Any], tree: Tree, log: Log) -> Watch | None:
+    """None when nothing is limited."""
+    if not any(order["quota"].values()):
+        return None
+    from engine.process.quotas import Watch
+
+    return Watch(order["quota"], tree.used, lambda: log.kept + log.dropped, order["watched"])
+
+
 def supervise(order: dict[str, Any], engine: Engine) -> tuple[dict[str, object], bool]:
     """Run the command to its end: the fields of result.json, and whether nothing of it is left in this process."""
     folder = order["folder"]
-    log = Log(os.path.join(folder, "log"), order["log_cap"])
+    log = Log(os.path.join(folder, "log"), order["log_cap"], order["hidden"])
     tree = tree_for(order)
     result: dict[str, object] = {"run_id": order["run_id"], "end": "not_started", "exit_code": None, "duration_s": 0.0}
     started = time.monotonic()
+    watch = watch_for(order, tree, log)
     try:
         source = tree.start()
     except NotStarted as error:
@@ -194,17 +237,22 @@ def supervise(order: dict[str, Any], engine: Engine) -> tuple[dict[str, object],
 
     waiter = threading.Thread(target=wait, daemon=True)
     waiter.start()
-    end = wait_for_end(order, log, engine, tree, started)
+    end = wait_for_end(order, log, engine, tree, started, watch)
     result["duration_s"] = round(time.monotonic() - started, 4)
     notes = [tree.kill()]
     copier.join(PATIENCE_S)
     if copier.is_alive():
         notes.append("a process that could not be killed still holds the output")
     clean = not any(notes)
-    result["end"] = end
-    if end == "exited":
-        result["exit_code"] = tree.exit_code()
-        if result["exit_code"] is None:
+    code = tree.exit_code() if end == "exited" else None
+    if watch is not None and (exceeded := watch.said_by(code)):
+        end = exceeded
+    if not isinstance(end, str):
+        result |= {"end": "quota", "quota": end.quota}
+        notes.insert(0, end.note)
+    else:
+        result |= {"end": end, "exit_code": code}
+        if end == "exited" and code is None:
             result["end"] = "not_started"
             notes.append("the sandbox could not start the command: " + first_line(os.path.join(folder, "log")))
     if log.dropped:

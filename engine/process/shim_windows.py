@@ -7,6 +7,7 @@ import sys
 import time
 from typing import Any
 
+from engine.process.relatives import Relative
 from engine.process.shim_records import NotStarted
 
 PATIENCE_S = 5.0
@@ -53,6 +54,10 @@ class WindowsTree:
     def exit_code(self) -> int | None:
         return self._process.returncode
 
+    def used(self) -> list[Relative]:
+        """None that are to be looked at: the job itself holds them to their quota."""
+        return []
+
     def kill(self) -> str:
         if sys.platform != "win32":
             raise AssertionError("Windows only")
@@ -88,8 +93,17 @@ class WindowsTree:
         kernel.GetCurrentProcess.restype = ctypes.c_void_p
         self._job = ctypes.c_void_p(kernel.CreateJobObjectW(None, None))
         # JOBOBJECT_EXTENDED_LIMIT_INFORMATION: LimitFlags is the DWORD after two 8-byte times.
-        limits = ctypes.create_string_buffer(144 if ctypes.sizeof(ctypes.c_void_p) == 8 else 112)
-        ctypes.c_uint32.from_buffer(limits, 16).value = 0x2000  # JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE
+        wide = ctypes.sizeof(ctypes.c_void_p) == 8
+        limits = ctypes.create_string_buffer(144 if wide else 112)
+        flags = 0x2000  # JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE
+        quota: dict[str, int] = self._order["quota"]
+        if quota["processes"]:
+            flags |= 0x8  # JOB_OBJECT_LIMIT_ACTIVE_PROCESS; the shim itself is one
+            ctypes.c_uint32.from_buffer(limits, 40 if wide else 28).value = quota["processes"] + 1
+        if quota["memory"]:
+            flags |= 0x200  # JOB_OBJECT_LIMIT_JOB_MEMORY: what is committed; beyond it, nothing more is given
+            ctypes.c_size_t.from_buffer(limits, 120 if wide else 100).value = quota["memory"]
+        ctypes.c_uint32.from_buffer(limits, 16).value = flags
         kernel.SetInformationJobObject(self._job, 9, limits, len(limits))
         kernel.AssignProcessToJobObject(self._job, ctypes.c_void_p(kernel.GetCurrentProcess()))
 

@@ -2,6 +2,9 @@
 
 A pid alone names nobody, because pids are used again; a pid with its create time does. The marker `SWARM_RUN` finds
 what has lost its parent. Zombies count as dead.
+
+Killing starts with stopping, the oldest first: what is stopped starts nothing new, and a parent that starts its
+children again does not see them die.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ from collections.abc import Callable, Iterable
 import psutil
 
 MARKER = "SWARM_RUN"
+STOP_ROUNDS = 20
+"""How often what was started meanwhile is stopped too, before the killing begins all the same."""
 CREATE_TIME_TOLERANCE_S = 2.0
 """Create times are derived from the wall clock on some platforms, and the wall clock gets corrected."""
 
@@ -86,6 +91,7 @@ def kill_tree(pid: int, create_time: float, timeout_s: float = 5.0) -> int:
             break
         if not left:
             break
+        left = _stopped(left, lambda: _children(root))
         killed.update(child.pid for child in left)
         _each(left, psutil.Process.kill)
         _wait_for(left, give_up)
@@ -105,15 +111,45 @@ def kill_marked(prefix: str, spare: Callable[[str], bool] = lambda marker: False
         marked = [process for process in find_marked(prefix) if not spare(marker_of(process))]
         if not marked or time.monotonic() > give_up:
             return len(killed)
-        doomed = marked + [child for process in marked for child in _children(process)]
+
+        def below(marked: list[psutil.Process] = marked) -> list[psutil.Process]:
+            return [child for process in marked for child in _children(process)]
+
+        doomed = _stopped([*marked, *below()], below)
         killed.update(process.pid for process in doomed if _lives(process))
         _each(doomed, psutil.Process.kill)
         _wait_for(doomed, give_up)
 
 
+def _stopped(found: list[psutil.Process], more: Callable[[], list[psutil.Process]]) -> list[psutil.Process]:
+    """Those and what they have started meanwhile, stopped as far as that is possible, the oldest first."""
+    doomed = {process.pid: process for process in found}
+    fresh = list(doomed.values())
+    for _ in range(STOP_ROUNDS if sys.platform != "win32" else 0):
+        if not fresh:
+            break
+        _each(_by_age(fresh), psutil.Process.suspend)
+        fresh = [process for process in more() if process.pid not in doomed and _lives(process)]
+        doomed.update((process.pid, process) for process in fresh)
+    return _by_age(doomed.values())
+
+
+def _by_age(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    def born(process: psutil.Process) -> float:
+        try:
+            return process.create_time()
+        except psutil.Error:
+            return 0.0
+
+    return sorted(processes, key=born)
+
+
 def _lives(process: psutil.Process) -> bool:
     try:
-        return process.is_running() and process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+        if not process.is_running():
+            return False
+        # When its first thread has ended, a process looks like a zombie, and is none.
+        return process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD) or process.num_threads() > 1
     except psutil.Error:
         return False
 

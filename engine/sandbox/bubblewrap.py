@@ -5,10 +5,11 @@ The root is an empty tmpfs. Into it go the system's programs and libraries, an a
 Flags as bwrap(1) documents them.
 """
 
-# ruff: noqa: PTH110, PTH208
+# ruff: noqa: PTH110, PTH114, PTH208
 
 from __future__ import annotations
 
+import copy
 import fnmatch
 import os
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,7 @@ ETC = (
     "alternatives",
     "ca-certificates",
     "ca-certificates.conf",
+    "chromium.d",
     "crypto-policies",
     "debian_version",
     "fonts",
@@ -69,10 +71,15 @@ class BubblewrapSandbox:
     """Implements `engine.ports.Sandbox`.
 
     program: absolute path of bwrap. guarantees: as probed. home: the folder that is hidden. optional: flags that this
-    bwrap was seen to support (`--disable-userns`). mounts: who mounts overlays, "" if nobody can.
+    bwrap was seen to support (`--disable-userns`). mounts: who mounts overlays, "" if nobody can. filter: a file with
+    the system-call filter, which the executor hands to bwrap by a descriptor. empty: an empty file, to mask others by.
+    weak: sentences about what is weaker here than elsewhere. extras, broken: see `engine.sandbox.backends.Backend`.
     """
 
     name = "bubblewrap"
+    own_network = True
+    """With nothing in it but a loopback interface: a policy's `hosts` are reached by the engine's proxy."""
+    reason: str = ""
 
     def __init__(
         self,
@@ -82,18 +89,35 @@ class BubblewrapSandbox:
         home: Path,
         optional: tuple[str, ...] = (),
         mounts: OverlayMounts = "",
+        filter: Path | None = None,  # noqa: A002
+        empty: Path | None = None,
+        weak: tuple[str, ...] = (),
+        extras: Mapping[str, bool] | None = None,
+        broken: tuple[str, ...] = (),
     ) -> None:
         self.guarantees: Mapping[str, bool] = dict(guarantees)
+        self.extras: Mapping[str, bool] = dict(extras or {})
+        self.filter, self.weak, self.broken = filter, weak, broken
         self._program = str(program)
         self._home = home
         self._optional = optional
         self._mounts: OverlayMounts = mounts
+        self._empty = empty
         self.overlays = bool(mounts)
+
+    def hiding(self, home: Path) -> BubblewrapSandbox:
+        """The same sandbox, which hides another home."""
+        other = copy.copy(self)
+        other._home = home
+        return other
 
     def wrap(self, argv: tuple[str, ...], cwd: Path, env: Mapping[str, str], policy: SandboxPolicy) -> tuple[str, ...]:
         """The whole argv. It shows the values of `env` to everybody on the machine: prefer `parts` for secrets."""
         program, options = self.parts(argv, cwd, env, policy)
-        return (*program, *options, "--", *argv)
+        if self.filter is None:
+            return (*program, *options, "--", *argv)
+        opened = ("/bin/sh", "-c", 'exec "$@" 9<"$0"', str(self.filter))
+        return (*opened, *program, "--seccomp", "9", *options, "--", *argv)
 
     def parts(
         self, argv: tuple[str, ...], cwd: Path, env: Mapping[str, str], policy: SandboxPolicy
@@ -110,7 +134,6 @@ class BubblewrapSandbox:
             inner = replace(policy, writable=(*policy.writable, *(each.at for each in policy.overlays)), overlays=())
         options = [
             *("--unshare-user", "--unshare-all", *self._optional),
-            *(["--share-net"] if policy.hosts else []),
             *("--die-with-parent", "--new-session", "--cap-drop", "ALL"),
         ]
         options += _system()
@@ -119,6 +142,7 @@ class BubblewrapSandbox:
             options += own_ids()
         options += self._private()
         options += _policy(inner)
+        options += self._masked(policy)
         options += ["--remount-ro", "/", "--chdir", str(cwd), "--clearenv"]
         for name, value in env.items():
             options += ["--setenv", name, value]
@@ -135,6 +159,16 @@ class BubblewrapSandbox:
         for folder in sorted(homes, key=_depth):
             yield from ("--perms", "0700", "--size", str(TMP_SIZE_BYTES), "--tmpfs", str(folder))
 
+    def _masked(self, policy: SandboxPolicy) -> Iterator[str]:
+        """An empty file over each file that is there; where a name is a link, over what it leads to."""
+        if policy.masked and self._empty is None:
+            raise ValueError("this sandbox cannot mask files")
+        shown = [path.resolve() for path in (*policy.writable, *policy.readable)]
+        shown += [path.resolve() for each in policy.overlays for path in (each.at, each.lower)]
+        for path in sorted({path.resolve() for path in policy.masked if path.is_file()}):
+            if any(path.is_relative_to(folder) for folder in shown):
+                yield from ("--ro-bind", str(self._empty), str(path))
+
 
 def _system() -> Iterator[str]:
     for name in SYSTEM:
@@ -146,13 +180,22 @@ def _system() -> Iterator[str]:
 
 
 def _etc() -> Iterator[str]:
+    for name, target in etc_files():
+        yield from ("--ro-bind", target, name)
+
+
+def etc_files() -> Iterator[tuple[str, str]]:
+    """(path, what it leads to) of what programs need of /etc, as far as it is there."""
     # Plain strings: this is done anew for every process, and Path would triple the time.
     listed = sorted(os.listdir("/etc"))
     names = [*ETC, *(name for pattern in ETC_PATTERNS for name in fnmatch.filter(listed, pattern))]
     for name in names:
         # A link into /run (resolv.conf on many systems) would dangle inside, so its target is what gets bound.
-        if name.partition("/")[0] in listed and os.path.exists(target := os.path.realpath(f"/etc/{name}")):
-            yield from ("--ro-bind", target, f"/etc/{name}")
+        if name.partition("/")[0] in listed:
+            path = f"/etc/{name}"
+            target = os.path.realpath(path) if os.path.islink(path) else path
+            if os.path.exists(target):
+                yield path, target
 
 
 def _policy(policy: SandboxPolicy) -> Iterator[str]:
@@ -160,12 +203,9 @@ def _policy(policy: SandboxPolicy) -> Iterator[str]:
     overlays = {each.at: each for each in policy.overlays}
     flags: dict[Path, str] = dict.fromkeys(overlays, "--overlay")
     for path in policy.readable:
-        if (
-            path not in overlays
-            and path.exists()
-            and not any(path.resolve().is_relative_to(system) for system in SYSTEM)
-        ):
-            flags[path] = flags[path.resolve()] = "--ro-bind"
+        real = path.resolve()
+        if path not in overlays and real.exists() and not any(real.is_relative_to(system) for system in SYSTEM):
+            flags[path] = flags[real] = "--ro-bind"
     for path in policy.writable:
         if path in overlays:
             continue

@@ -13,6 +13,7 @@ class NoSandbox:
 
     name = "none"
     overlays = False
+    weak: tuple[str, ...] = ()
 
     def __init__(self, reason: str = "") -> None:
         self.reason = reason

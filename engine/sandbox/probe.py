@@ -1,80 +1,77 @@
-"""What a sandbox really holds, found out by trying to break it.
-
-Every escape is also tried without the sandbox. One that fails there too says nothing about the sandbox, so its
-guarantee is not given: a missing tool or a strange machine never counts as protection.
-"""
+"""Whether a backend works on this machine, and what it holds here: each variant of it, strongest first, is attacked."""
 
 from __future__ import annotations
 
-import json
-import os
-import secrets
-import socket
 import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
 
-from engine.ports import GUARANTEES, Overlay, SandboxPolicy
-from engine.sandbox import escapes
+from engine.ports import GUARANTEES, Overlay, Sandbox, SandboxPolicy
+from engine.sandbox.attack import ProbeFailed, escaped, judge, short_folder, unguarded
 from engine.sandbox.bubblewrap import BubblewrapSandbox
 from engine.sandbox.overlays import OverlayMounts
 
 TIMEOUT_S = 20.0
 NOTHING: Mapping[str, bool] = dict.fromkeys(GUARANTEES, False)
 
-Wrap = Callable[[tuple[str, ...], Path, SandboxPolicy], tuple[tuple[str, ...], Mapping[str, str]]]
-"""(argv, folder, policy) -> (argv to run, its environment)."""
+MakeSandbox = Callable[[Path], Sandbox]
+"""The sandbox, hiding this folder as home."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """`problem` is one sentence when the sandbox does not work at all; then every guarantee is False. `mounts`: who
-    mounts overlays here."""
+    """`problem` is one sentence when the sandbox does not work at all; then every guarantee is False.
+
+    optional: what the strongest working variant is. mounts: who mounts overlays here. extras: what is held beyond the
+    guarantees (see `attack.ESCAPES`). broken: the escapes that got through.
+    """
 
     guarantees: Mapping[str, bool]
     optional: tuple[str, ...] = ()
     problem: str = ""
     mounts: OverlayMounts = ""
+    extras: Mapping[str, bool] = field(default_factory=dict[str, bool])
+    broken: tuple[str, ...] = ()
 
 
-SOCKET_FOLDER_BYTES = 60
-"""An address has 107 bytes, and the probe's own folders need the rest."""
-
-
-class ProbeFailed(Exception):
-    """The attacking program could not be run; the message is what the machine said."""
-
-
-def probe_bubblewrap(program: Path) -> Probe:
-    """Attack a bubblewrap sandbox on this machine. Takes about 0.2 s; blocks."""
-    with tempfile.TemporaryDirectory(prefix="swarm-probe-", dir=_short_folder()) as folder:
-        problem = ""
-        for number, optional in enumerate((("--disable-userns",), ())):
-            home = Path(folder, f"home{number}")
+def probe(name: str, variants: Iterable[tuple[tuple[str, ...], MakeSandbox]]) -> Probe:
+    """Attack the first variant that works: (its `optional`, how it is made). Takes about 0.3 s; blocks."""
+    problem = ""
+    with tempfile.TemporaryDirectory(prefix="swarm-probe-", dir=short_folder()) as made:
+        folder = Path(made).resolve()
+        for number, (optional, make) in enumerate(variants):
+            home = folder / f"home{number}"
 
             def wrap(
-                argv: tuple[str, ...],
-                cwd: Path,
-                policy: SandboxPolicy,
-                home: Path = home,
-                optional: tuple[str, ...] = optional,
+                argv: tuple[str, ...], cwd: Path, policy: SandboxPolicy, home: Path = home, make: MakeSandbox = make
             ) -> tuple[tuple[str, ...], Mapping[str, str]]:
-                return BubblewrapSandbox(program, NOTHING, home=home, optional=optional).wrap(argv, cwd, {}, policy), {}
+                return make(home).wrap(argv, cwd, {}, policy), {}
 
             try:
-                held = _attack(Path(folder, f"inside{number}"), home, wrap)
+                worked = escaped(folder / f"inside{number}", home, wrap)
+                held = judge(worked, unguarded(folder))
             except (ProbeFailed, OSError) as error:
                 problem = problem or str(error)
                 continue
-            free = _attack(Path(folder, "control"), Path(folder, "home"), lambda argv, cwd, policy: (argv, {}))
-            guarantees = {name: free.get(name, False) and not held.get(name, True) for name in GUARANTEES}
-            return Probe(guarantees, optional)
-    return Probe(NOTHING, problem=f"bubblewrap does not work here ({problem})")
+            return Probe(held.guarantees, optional, extras=held.extras, broken=held.broken)
+    return Probe(NOTHING, problem=f"{name} does not work here ({problem})")
+
+
+DISABLED, FILTERED = "--disable-userns", "--seccomp"
+
+
+def probe_bubblewrap(program: Path, filter: Path | None = None) -> Probe:  # noqa: A002
+    """Attack bubblewrap, with the filter and without nested namespaces if it can do that."""
+
+    def variant(*optional: str) -> tuple[tuple[str, ...], MakeSandbox]:
+        flags = tuple(flag for flag in optional if flag != FILTERED)
+        used = filter if FILTERED in optional else None
+        return optional, lambda home: BubblewrapSandbox(program, NOTHING, home=home, optional=flags, filter=used)
+
+    filtered = [(DISABLED, FILTERED), (FILTERED,)] if filter is not None else []
+    return probe("bubblewrap", [variant(*each) for each in (*filtered, (DISABLED,), ())])
 
 
 def probe_overlays(program: Path, optional: tuple[str, ...], state: Path) -> OverlayMounts:
@@ -110,95 +107,6 @@ def probe_overlays(program: Path, optional: tuple[str, ...], state: Path) -> Ove
             if done.returncode == 0 and done.stdout == b"lowerlower" and taken and stayed:
                 return mounts
     return ""
-
-
-def _short_folder() -> str | None:
-    """Where temporary files go, unless that name is too long for the address of a socket below it."""
-    for each in (tempfile.gettempdir(), "/tmp", "/var/tmp"):
-        if len(os.fsencode(each)) <= SOCKET_FOLDER_BYTES and os.access(each, os.W_OK):
-            return each
-    return None
-
-
-def _attack(folder: Path, home: Path, wrap: Wrap) -> dict[str, bool]:
-    """Guarantee -> whether it was broken. Raises ProbeFailed."""
-    workspace, objects, outside = folder / "workspace", folder / "objects", home / "outside"
-    for made in (workspace, objects, outside):
-        made.mkdir(parents=True)
-    # In the same folder as the hidden home, and not below it, for the two ways in which a path can be out of reach.
-    ref, packed, secret = folder / "hub-main", objects / "pack", home / "secret"
-    word = secrets.token_hex(8)
-    for file in (ref, packed, secret):
-        file.write_text(word, encoding="utf-8")
-    with ExitStack() as stack:
-        victim = stack.enter_context(_victim())
-        stack.callback(victim.kill)
-        targets: dict[str, Any] = {
-            "outside": str(outside),
-            "ref": str(ref),
-            "object": str(packed),
-            "secret": str(secret),
-            "victim": victim.pid,
-            "port": _listen(stack, socket.AF_INET, ("127.0.0.1", 0)).getsockname()[1],
-        }
-        if sys.platform == "linux":
-            targets |= {"socket": str(folder / "s"), "abstract": f"swarm-probe-{word}"}
-            _listen(stack, socket.AF_UNIX, targets["socket"])
-            _listen(stack, socket.AF_UNIX, "\0" + targets["abstract"])
-        script = Path(escapes.__file__).resolve()
-        policy = SandboxPolicy(writable=(workspace,), readable=(objects, script, *_interpreter_roots()))
-        argv, env = wrap(
-            (str(Path(sys.executable).resolve()), "-I", "-S", str(script), json.dumps(targets)), workspace, policy
-        )
-        seen = _run(argv, workspace, env)
-        return {
-            "fs_write": (outside / "written").exists() or seen.get("kernel") is not None,
-            "fs_read": seen["fs_read"] == word,
-            "git_meta": _text(ref) != word or _text(packed) != word,
-            "net": seen["net"] is not None,
-            "pid_tree": _was_killed(victim),
-            "unix_sock": seen.get("unix_path") is not None or seen.get("unix_abstract") is not None,
-        }
-
-
-def _run(argv: tuple[str, ...], cwd: Path, env: Mapping[str, str]) -> dict[str, Any]:
-    try:
-        done = subprocess.run(
-            argv, cwd=cwd, env=dict(env), stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT_S, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ProbeFailed(str(error)) from error
-    try:
-        return cast("dict[str, Any]", json.loads(done.stdout))
-    except ValueError as error:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise ProbeFailed(said[-1][:200] if said else f"exit code {done.returncode}") from error
-
-
-def _victim() -> subprocess.Popen[bytes]:
-    """A process of ours that waits to be killed from inside."""
-    waits = (sys.executable, "-I", "-S", "-c", "import sys; sys.stdin.read()")
-    return subprocess.Popen(waits, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
-
-
-def _was_killed(victim: subprocess.Popen[bytes]) -> bool:
-    """The attacker has ended, so its signal has been sent: a victim that is not dead after a moment was not hit."""
-    try:
-        victim.wait(timeout=0.05)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
-
-
-def _listen(stack: ExitStack, family: int, address: Any) -> socket.socket:
-    server = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
-    server.bind(address)
-    server.listen()
-    return server
-
-
-def _interpreter_roots() -> tuple[Path, ...]:
-    return tuple({Path(sys.base_prefix), Path(sys.base_exec_prefix), Path(sys.executable).resolve().parent.parent})
 
 
 def _text(path: Path) -> str:

@@ -6,16 +6,15 @@ encode a secret some other way. The wall is that agents do not get secrets, and 
 
 from __future__ import annotations
 
-import base64
-import json
 import re
-from collections.abc import Mapping
-from typing import Final, NamedTuple
-from urllib.parse import quote, quote_plus
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple, cast
 
 MIN_CHARACTERS: Final = 6
 """Shorter values are left alone: they would blot out ordinary words."""
 
+_GRAM: Final = 4
+"""Bytes of the samples by which a text is found free of known values without a search for each."""
 _TOKEN: Final = rb"[A-Za-z0-9_.~+/=-]"
 _TOKEN_BYTES: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.~+/=-"
 _TOKEN_CAP: Final = 1024
@@ -32,13 +31,13 @@ class _Pattern(NamedTuple):
     """`gates`: one of these must be in the data before the expression is tried, which is slow; group 1 is what goes."""
 
     name: str
-    gates: tuple[bytes, ...]
+    gates: frozenset[bytes]
     expression: re.Pattern[bytes]
 
 
 def _pattern(name: str, gates: tuple[bytes, ...], expression: bytes) -> _Pattern:
     # Not in the middle of a word; but the letter of an escape in JSON, as in \\nghp_…, is no part of one.
-    return _Pattern(name, gates, re.compile(rb"(?:(?<![A-Za-z0-9])|(?<=\\[nrt]))" + expression))
+    return _Pattern(name, frozenset(gates), re.compile(rb"(?:(?<![A-Za-z0-9])|(?<=\\[nrt]))" + expression))
 
 
 _PATTERNS: Final = (
@@ -55,6 +54,9 @@ _PATTERNS: Final = (
 )
 
 
+_GATES: Final = tuple(sorted({gate for pattern in _PATTERNS for gate in pattern.gates}))
+
+
 class _Span(NamedTuple):
     """What goes, and from where on it must be seen to be recognised (`Bearer` itself stays)."""
 
@@ -67,6 +69,8 @@ class _Span(NamedTuple):
 def _base64_cores(value: bytes) -> list[bytes]:
     """What stands for `value` in any base64 text that contains it: for each alignment, the characters that it alone
     determines. Standard and URL-safe alphabet."""
+    import base64
+
     cores: list[bytes] = []
     for offset in range(3):
         encoded = base64.b64encode(bytes(offset) + value)
@@ -78,6 +82,10 @@ def _base64_cores(value: bytes) -> list[bytes]:
 
 
 def _forms(value: str) -> set[bytes]:
+    # Imported here: a process that only redacts (see `forms`) starts faster without them.
+    import json
+    from urllib.parse import quote, quote_plus
+
     raw = value.encode("utf-8", "surrogatepass")
     quoted = [quote(raw, safe=""), quote(raw), quote_plus(raw)]
     forms = {raw, raw[::-1], raw.hex().encode(), raw.hex().upper().encode(), *_base64_cores(raw)}
@@ -104,8 +112,31 @@ class Redactor:
             if len(value) >= MIN_CHARACTERS:
                 label = re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:64]
                 names |= {form: label for form in _forms(value) if form not in names}
+        self._learn(names.items())
+
+    @classmethod
+    def of_forms(cls, forms: Iterable[tuple[bytes, str]]) -> Redactor:
+        """The redactor whose `forms` these are, perhaps in another process."""
+        made = cls({})
+        made._learn(forms)
+        return made
+
+    @property
+    def forms(self) -> list[tuple[bytes, str]]:
+        """Everything that is searched for by value, with its name: as secret as the values themselves."""
+        return list(self._known)
+
+    def _learn(self, forms: Iterable[tuple[bytes, str]]) -> None:
         # Longest first, so that a value which contains another one gives the name.
-        self._known = tuple(sorted(names.items(), key=lambda item: (-len(item[0]), item)))
+        self._known = tuple(sorted(forms, key=lambda item: (-len(item[0]), item)))
+        # A form that stands in a text covers at least one of the text's samples of _GRAM bytes, if they are taken at
+        # this distance from each other; and what it covers one with is among these.
+        shortest = min((len(form) for form, _ in self._known), default=_GRAM)
+        self._distance = shortest - _GRAM + 1
+        self._samples: dict[bytes, set[int]] = {}
+        for number, (form, _) in enumerate(self._known):
+            for at in range(self._distance):
+                self._samples.setdefault(form[at : at + _GRAM], set()).add(number)
 
     def redact(self, text: str) -> str:
         """`text` without secrets. Clean text is returned as it is."""
@@ -117,25 +148,57 @@ class Redactor:
         """`data` without secrets."""
         return _replaced(data, self._spans(data, b""))
 
+    def redact_all(self, value: Any) -> Any:
+        """JSON-ready data with every string in it redacted, keys too."""
+        if isinstance(value, str):
+            return self.redact(value)
+        if isinstance(value, dict):
+            pairs = cast("dict[Any, Any]", value).items()
+            return {self.redact_all(key): self.redact_all(inner) for key, inner in pairs}
+        if isinstance(value, (list, tuple)):
+            return [self.redact_all(inner) for inner in cast("list[Any]", value)]
+        return value
+
+    def known_in(self, text: str) -> list[tuple[int, str]]:
+        """Where known values stand in `text`, in any form: index of the character, and name; sorted."""
+        data = text.encode("utf-8", "surrogatepass")
+        found = sorted((span.start, span.name) for span in self._known_spans(data))
+        return [(len(data[:at].decode("utf-8", "replace")), name) for at, name in found]
+
     def stream(self) -> RedactingStream:
         """A redactor for bytes that come in chunks."""
         return RedactingStream(self)
 
     def _spans(self, data: bytes, before: bytes) -> list[_Span]:
         """Where secrets stand in `data`, sorted, without overlaps. `before`: up to two bytes in front of `data`."""
-        known: list[_Span] = []
-        for form, name in self._known:
-            at = data.find(form)
-            while at >= 0:
-                known.append(_Span(at, at + len(form), name, at))
-                at = data.find(form, at + 1)
+        known = self._known_spans(data)
+        present = [gate for gate in _GATES if gate in data]
+        if not known and not present and b"-----BEGIN " not in data:
+            return []
         guessed: list[_Span] = []
-        for pattern in _PATTERNS:
-            if any(gate in data for gate in pattern.gates):
+        for pattern in _PATTERNS if present else ():
+            if not pattern.gates.isdisjoint(present):
                 for found in pattern.expression.finditer(before + data, len(before)):
                     seen_from, start, end = (at - len(before) for at in (found.start(), *found.span(1)))
                     guessed.append(_Span(start, end, pattern.name, seen_from))
         return _merged(known, guessed + _private_keys(data))
+
+    def _known_spans(self, data: bytes) -> list[_Span]:
+        known: list[_Span] = []
+        for form, name in self._possible(data):
+            at = data.find(form)
+            while at >= 0:
+                known.append(_Span(at, at + len(form), name, at))
+                at = data.find(form, at + 1)
+        return known
+
+    def _possible(self, data: bytes) -> list[tuple[bytes, str]]:
+        """The forms that may stand in `data`: nearly always none."""
+        if not self._known:
+            return []
+        samples, taken = self._samples, range(0, len(data) - _GRAM + 1, self._distance)
+        hits = {gram for at in taken if (gram := data[at : at + _GRAM]) in samples}
+        return [self._known[number] for number in sorted({each for gram in hits for each in samples[gram]})]
 
     def _settled(self, data: bytes) -> int:
         """How many leading bytes of `data` no later byte can make part of a secret."""

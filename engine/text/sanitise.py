@@ -36,12 +36,10 @@ def sanitise(text: str, *, line_cap: int = LINE_CAP) -> str:
     """
     if "\r" in text:
         text = text.replace("\r\n", "\n")
-    if not (text.isascii() and text.isprintable()) and _UNSAFE.search(text):
-        if len(text) <= line_cap:
-            return _UNSAFE.sub(_visible, text)
-        return "\n".join(_capped(line, line_cap, _UNSAFE) for line in text.split("\n"))
     if len(text) <= line_cap:
-        return text
+        return text if text.isascii() and text.isprintable() else _UNSAFE.sub(_visible, text)
+    if _UNSAFE.search(text):
+        return "\n".join(_capped(line, line_cap, _UNSAFE) for line in text.split("\n"))
     return "\n".join(line if len(line) <= line_cap else _capped(line, line_cap, _UNSAFE) for line in text.split("\n"))
 
 

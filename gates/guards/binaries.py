@@ -63,7 +63,7 @@ class BinariesGuard:
             return GuardResult(rule=self.name, ok=True)
         said = listed([f"{printable(path)} is {what}" for path, what in found.items()])
         reason = f"{said} Leave it out, or name it in full in the work order's allow."
-        return GuardResult(rule=self.name, ok=False, reason=reason, paths=list(found))
+        return GuardResult(rule=self.name, ok=False, reason=reason, paths=list(found), ask="large_file")
 
 
 def _fault(change: Judged, row: Row) -> str:

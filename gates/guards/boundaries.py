@@ -64,7 +64,8 @@ class BoundariesGuard:
             return GuardResult(rule=self.name, ok=True, reason=told)
         before = f" ({older} more were there before.)" if older else ""
         reason = f"{listed(list(clauses))} Take the dependency out, or turn it around.{before}"
-        return GuardResult(rule=self.name, ok=False, reason=reason, paths=list(dict.fromkeys(clauses.values())))
+        paths = list(dict.fromkeys(clauses.values()))
+        return GuardResult(rule=self.name, ok=False, reason=reason, paths=paths, ask="boundary")
 
 
 class _Rule:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import posixpath
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 from engine.models.report import GuardResult
 from gates.guards.guard import SYMLINK, Judged, Row, file_name, listed, printable
 from gates.guards.locks.package import LOCAL, USUAL, Listing, Package, Unreadable
 from gates.guards.locks.table import Kind, kind_of, read_listing
 
+MOST_HASHES = 4
 _BY_HAND = "a person has to look at it and land it by hand"
 
 
@@ -29,34 +31,48 @@ class DependenciesGuard:
     def judge(self, change: Judged) -> GuardResult:
         found = [(row, kind) for row in change.rows if (kind := kind_of(row.path)) is not None]
         faults: dict[str, list[str]] = defaultdict(list)
+        facts: dict[str, str] = {}
         for path in _linked(change):
-            faults[f"{printable(path)} is a symbolic link, so what it locks cannot be judged: make it a file"] += [path]
+            said = f"{printable(path)} is a symbolic link, so what it locks cannot be judged: make it a file"
+            faults[said] += [path]
+            facts[said] = ""
         removed = _removed(change, found)
         allow = frozenset(change.request.guards.dependencies.allow)
         for row, kind in found:
             if row.gone:
                 continue
-            for clause in _faults(change, row, kind, removed, allow):
-                faults[clause].append(row.path)
+            for fault in _faults(change, row, kind, removed, allow):
+                faults[fault.said].append(row.path)
+                facts.setdefault(fault.said, fault.fact)
         if not faults:
             return GuardResult(rule=self.name, ok=True)
         said = [f"{clause} ({', '.join(printable(path) for path in paths[:2])})" for clause, paths in faults.items()]
         offending = list(dict.fromkeys(path for paths in faults.values() for path in paths))
-        return GuardResult(rule=self.name, ok=False, reason=listed(said), paths=offending)
+        ask = "dependency" if all(facts.values()) else ""
+        told = list(facts.values()) if ask else []
+        return GuardResult(rule=self.name, ok=False, reason=listed(said), paths=offending, ask=ask, facts=told)
+
+
+class Fault(NamedTuple):
+    """One thing that is wrong, in words. `fact`: the package with version, source and hashes, where a person may allow
+    it in a question; "" where he has to look at the files."""
+
+    said: str
+    fact: str = ""
 
 
 def _faults(
     change: Judged, row: Row, kind: Kind, removed: Mapping[str, Listing], allow: Collection[str]
-) -> Sequence[str]:
+) -> Sequence[Fault]:
     if SYMLINK in (row.old_mode, row.new_mode):
-        return ["a symbolic link stands where a list of packages belongs: make it a file"]
+        return [Fault("a symbolic link stands where a list of packages belongs: make it a file")]
     if kind.read is None and change.names(row.path):
         return []
     try:
         new = read_listing(kind, row.path, change.new(row.path))
     except Unreadable as error:
         do = "name it in full in the work order's allow" if kind.read is None else "mend it"
-        return [f"{printable(row.path)} cannot be judged, because {error}: {do}"]
+        return [Fault(f"{printable(row.path)} cannot be judged, because {error}: {do}")]
     try:
         old = read_listing(kind, row.path, change.old(row.path))
     except Unreadable:
@@ -66,22 +82,31 @@ def _faults(
     return [*_redirects(old, new), *_packages(old, new, allow)]
 
 
-def _redirects(old: Listing, new: Listing) -> list[str]:
+def _redirects(old: Listing, new: Listing) -> list[Fault]:
     fresh = [place for place, value in new.redirects.items() if old.redirects.get(place) != value]
     gone = [place for place in old.redirects if place not in new.redirects]
     return [
-        f"{printable(place)} changes where packages come from or which are taken: {_BY_HAND}"
+        Fault(f"{printable(place)} changes where packages come from or which are taken: {_BY_HAND}")
         for place in [*fresh, *gone]
     ]
 
 
-def _packages(old: Listing, new: Listing, allow: Collection[str]) -> list[str]:
+def _packages(old: Listing, new: Listing, allow: Collection[str]) -> list[Fault]:
     before: dict[str, list[Package]] = defaultdict(list)
     for package in old.packages:
         before[package.name].append(package)
     fresh = sorted(new.packages - old.packages, key=lambda package: (package.name, package.version, package.source))
-    clauses = [_clause(package, before[package.name], allow) for package in fresh]
-    return [clause for clause in clauses if clause]
+    clauses = [(_clause(package, before[package.name], allow), package) for package in fresh]
+    return [Fault(said, "" if said.endswith(_BY_HAND) else _fact(package)) for said, package in clauses if said]
+
+
+def _fact(package: Package) -> str:
+    """All that is known of a package: what a person judges it by."""
+    source = {USUAL: "the usual registry", LOCAL: LOCAL}.get(package.source, package.source)
+    hashes = ", ".join(sorted(package.hashes)[:MOST_HASHES]) or "no hash"
+    more = f" and {len(package.hashes) - MOST_HASHES} more" if len(package.hashes) > MOST_HASHES else ""
+    told = [printable(text) for text in (package.name, package.version or "any version", source, hashes)]
+    return f"{told[0]} {told[1]} from {told[2]}, {told[3]}{more}"
 
 
 def _clause(package: Package, before: Sequence[Package], allow: Collection[str]) -> str:

@@ -9,11 +9,13 @@ from typing import Protocol
 
 from engine.models.report import GuardResult
 from engine.ports import GuardRequest
+from engine.text.redact import Redactor
 from engine.text.sanitise import sanitise_line
 
 NO_FILE = "000000"
 SYMLINK = "120000"
 GITLINK = "160000"
+NOTHING_KNOWN = Redactor({})
 _SHOWN = 5
 _SHOWN_CHARACTERS = 200
 _GLOB_SIGNS = frozenset("*?")
@@ -50,6 +52,7 @@ class Judged:
 
     `read(tree, path)` gives a file's bytes (None: no such file), `paths()` every path of the new tree, `modes(tree)`
     the mode of each path of a tree. `fetch(tree, paths)` reads many files at once, so that `read` has them at hand.
+    `redactor` knows the values that agents are given.
     """
 
     request: GuardRequest
@@ -58,6 +61,7 @@ class Judged:
     paths: Callable[[], Sequence[str]]
     modes: Callable[[str], Mapping[str, str]]
     fetch: Callable[[str, Sequence[str]], None] = _fetch_nothing
+    redactor: Redactor = NOTHING_KNOWN
 
     def old(self, path: str) -> bytes | None:
         """The file as it was on the base."""
@@ -114,8 +118,11 @@ def printable(text: str) -> str:
     return sanitise_line(text, line_cap=_SHOWN_CHARACTERS)
 
 
-def verdict(rule: str, paths: Sequence[str], reason: str) -> GuardResult:
-    """Red with `reason` (in which `{}` stands for the paths) when there are offending paths, green otherwise."""
+def verdict(rule: str, paths: Sequence[str], reason: str, ask: str = "") -> GuardResult:
+    """Red with `reason` (in which `{}` stands for the paths) when there are offending paths, green otherwise.
+
+    ask: under which danger class a person may allow it.
+    """
     if not paths:
         return GuardResult(rule=rule, ok=True)
-    return GuardResult(rule=rule, ok=False, reason=reason.replace("{}", shown(paths)), paths=list(paths))
+    return GuardResult(rule=rule, ok=False, reason=reason.replace("{}", shown(paths)), paths=list(paths), ask=ask)

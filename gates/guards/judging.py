@@ -5,23 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from engine.errors import GitError
-from engine.git.hub import Change, Entry, Hub
+from engine.git.hub import Change, Hub
+from engine.git.names import check_id, decode_path
 from engine.models.report import GuardResult
 from engine.ports import GuardRequest
-from gates.guards.guard import GITLINK, NO_FILE, Judged, Row
+from engine.text.redact import Redactor
+from gates.guards.guard import GITLINK, NO_FILE, NOTHING_KNOWN, Judged, Row
 from gates.guards.table import GUARDS
 
 FETCHED_AT_ONCE = 64_000_000
 """Bytes of files that are read ahead in one go; what does not fit is read when it is asked for."""
 
 
-def guard_change(hub: Hub, request: GuardRequest) -> tuple[GuardResult, ...]:
-    """Every guard's word on the change, from tree objects alone. Raises GitError."""
-    change = judged(hub, request)
+def guard_change(hub: Hub, request: GuardRequest, redactor: Redactor = NOTHING_KNOWN) -> tuple[GuardResult, ...]:
+    """Every guard's word on the change, from tree objects alone. `redactor` knows the values that agents are given.
+    Raises GitError."""
+    change = judged(hub, request, redactor)
     return tuple(guard.judge(change) for guard in GUARDS)
 
 
-def judged(hub: Hub, request: GuardRequest) -> Judged:
+def judged(hub: Hub, request: GuardRequest, redactor: Redactor = NOTHING_KNOWN) -> Judged:
     """The change of a request, with its files read ahead."""
     objects = _Objects(hub)
     changes = hub.changed(request.base_tree, request.tree)
@@ -33,6 +36,7 @@ def judged(hub: Hub, request: GuardRequest) -> Judged:
         paths=lambda: list(objects.entries(request.tree)),
         modes=objects.modes,
         fetch=objects.fetch,
+        redactor=redactor,
     )
 
 
@@ -41,7 +45,7 @@ class _Objects:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._trees: dict[str, dict[str, Entry]] = {}
+        self._trees: dict[str, dict[str, str]] = {}
         self._modes: dict[str, dict[str, str]] = {}
         self._known: dict[tuple[str, str], str | None] = {}
         self._blobs: dict[str, bytes] = {}
@@ -57,14 +61,17 @@ class _Objects:
         self._read_ahead(sides, sizes)
         return [Row(row.path, row.old_mode, row.new_mode, sizes.get(row.new_sha, 0)) for row in changes]
 
-    def entries(self, tree: str) -> Mapping[str, Entry]:
+    def entries(self, tree: str) -> Mapping[str, str]:
+        """What `ls-tree` says of each path, `MODE KIND ID`. Decoded in one go: there are thousands."""
         if tree not in self._trees:
-            self._trees[tree] = {entry.path: entry for entry in self._hub.entries(tree)}
+            listed = self._hub.git.run("ls-tree", "-r", "-z", "--full-tree", check_id(tree), timeout_s=600.0)
+            rows = decode_path(listed.stdout).split("\0")[:-1]
+            self._trees[tree] = {path: said for said, _, path in (row.partition("\t") for row in rows)}
         return self._trees[tree]
 
     def modes(self, tree: str) -> Mapping[str, str]:
         if tree not in self._modes:
-            self._modes[tree] = {path: entry.mode for path, entry in self.entries(tree).items()}
+            self._modes[tree] = {path: said[:6] for path, said in self.entries(tree).items()}
         return self._modes[tree]
 
     def read(self, tree: str, path: str) -> bytes | None:
@@ -83,8 +90,8 @@ class _Objects:
     def _sha(self, tree: str, path: str) -> str | None:
         if (tree, path) in self._known:
             return self._known[tree, path]
-        entry = self.entries(tree).get(path)
-        return entry.sha if entry is not None and entry.kind == "blob" else None
+        _, kind, sha = self.entries(tree).get(path, "  ").split(" ")
+        return sha if kind == "blob" else None
 
     def _read_ahead(self, wanted: Iterable[str], sizes: Mapping[str, int]) -> None:
         chosen: list[str] = []

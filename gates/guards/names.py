@@ -70,12 +70,12 @@ def _component_fault(part: str) -> str:
 
 def _collisions(fresh: set[str], every: Sequence[str]) -> list[str]:
     """Fresh paths of which a folder or the file itself has the same key as another spelling anywhere in the tree."""
-    spellings: set[str] = set()
-    for path in every:
-        while path and path not in spellings:
-            spellings.add(path)
-            path = path.rpartition("/")[0]
-    counts = Counter(map(fold, spellings))
+    spellings = set(every)
+    folders = spellings
+    while folders := {path.rpartition("/")[0] for path in folders} - {""}:
+        spellings = spellings | folders
+    # Folded in one go: no form of a sign reaches across a zero byte, and no path has one.
+    counts = Counter(fold("\0".join(spellings)).split("\0"))
     return sorted(path for path in fresh if any(counts[fold(prefix)] > 1 for prefix in _prefixes(path)))
 
 

@@ -7,6 +7,10 @@ from gates.guards.globs import compiled
 from gates.guards.guard import Judged, fold, shown
 from gates.guards.protected_tables import changes_tables
 
+RECORDED_TRUTH: tuple[str, ...] = (
+    *("**/__snapshots__/**", "**/snapshots/**", "**/*.snap", "**/*.snap.new", "**/golden/**", "**/goldens/**"),
+    *("**/*.golden", "**/*.approved.*"),
+)
 BUILT_IN: tuple[str, ...] = (
     # definitions of gates, canary and the swarm itself
     *("swarm.toml", "roadmap.toml", "canary/**", "**/Makefile", "**/GNUmakefile", "**/justfile", "**/.justfile"),
@@ -44,9 +48,7 @@ BUILT_IN: tuple[str, ...] = (
     *("**/ruff.toml", "**/.ruff.toml", "**/mypy.ini", "**/.mypy.ini", "**/pyrightconfig.json", "**/.flake8"),
     *("**/.pylintrc", "**/pylintrc", "**/.bandit", "**/.importlinter", "**/.eslintrc*", "**/eslint.config.*"),
     *("**/.eslintignore", "**/biome.json", "**/biome.jsonc", "**/.golangci.*", "**/.gitleaks.toml"),
-    # recorded truth
-    *("**/__snapshots__/**", "**/snapshots/**", "**/*.snap", "**/*.snap.new", "**/golden/**", "**/goldens/**"),
-    *("**/*.golden", "**/*.approved.*"),
+    *RECORDED_TRUTH,
     # instructions and permissions of coding agents and editors
     *("**/AGENTS.md", "**/AGENT.md", "**/CLAUDE.md", "**/CLAUDE.local.md", "**/GEMINI.md", "**/QWEN.md"),
     *("**/.claude/**", "**/.codex/**", "**/.gemini/**", "**/.cursor/**", "**/.windsurf/**", "**/.clinerules"),
@@ -82,6 +84,8 @@ class ProtectedGuard:
         refused = [path for path in touched if not change.names(path)]
         if refused:
             reason = f"{shown(refused)} is protected; a work order may change it only if its allow names it in full."
-            return GuardResult(rule=self.name, ok=False, reason=reason, paths=refused)
+            recorded = compiled(RECORDED_TRUTH)
+            ask = "golden" if all(recorded.fullmatch(fold(path)) for path in refused) else "protected_file"
+            return GuardResult(rule=self.name, ok=False, reason=reason, paths=refused, ask=ask)
         allowed = f"{shown(touched)} is protected, and the work order names it in full." if touched else ""
         return GuardResult(rule=self.name, ok=True, reason=allowed, paths=touched)

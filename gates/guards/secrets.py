@@ -71,6 +71,7 @@ _WORD = r"(?:[A-Za-z]{1,15}\d{0,2}|v?\d{1,4})"
 _CODE = re.compile(rf"^_*{_WORD}(?:[._/:-]+{_WORD})*$|^[A-Za-z_.-]+$")
 _KEYWORDS = ("secret", "token", "passw", "passphrase", "key", "credential")
 _MOST_BYTES = 32_000_000
+_SHOWN_GIVEN = 5
 _MIN_BITS = 3.7
 """Bits of entropy per character from which a value looks made by chance; words and names stay below."""
 
@@ -79,7 +80,8 @@ class SecretsGuard:
     """Known formats of keys everywhere, and in assignments to names such as `api_key` values that look made by chance.
 
     Lines that stood on the base (in this file, or in one that the change deletes) are not new. A test that needs such
-    a text has its file named in full in the work order's `allow`. The secret itself is never repeated.
+    a text has its file named in full in the work order's `allow`; no permission opens a file to a value that an agent
+    was given. The secret itself is never repeated.
     """
 
     name = "secrets"
@@ -92,13 +94,31 @@ class SecretsGuard:
         moved = {line for row in change.rows if row.gone for line in _lines(change.old(row.path))}
         found: dict[str, list[str]] = {}
         for row in change.rows:
-            if not row.gone and not change.names(row.path) and (clauses := list(_findings(change, row, moved))):
+            if row.gone:
+                continue
+            clauses = list(_given(change, row))
+            clauses += [] if change.names(row.path) else _findings(change, row, moved)
+            if clauses:
                 found[row.path] = clauses
         if not found:
             return GuardResult(rule=self.name, ok=True)
         said = listed(list(dict.fromkeys(clause for clauses in found.values() for clause in clauses)))
         reason = f"{said} Take it out and make it void, or name the file in full in the work order's allow."
         return GuardResult(rule=self.name, ok=False, reason=reason, paths=list(found))
+
+
+def _given(change: Judged, row: Row) -> Iterator[str]:
+    """Values that agents are given, in any form that the redactor knows: in the path, and in lines that are new."""
+    shown = printable(change.redactor.redact(row.path))
+    if row.added and (named := change.redactor.known_in(row.path)):
+        yield f"the path {shown} holds the value of {named[0][1]}"
+    text = _text(change.new(row.path) or b"")
+    lines, old = text.split("\n"), set[str]()
+    for at, name in change.redactor.known_in(text)[:_SHOWN_GIVEN]:
+        old = old or {*_lines(change.old(row.path))}
+        number = text.count("\n", 0, at)
+        if lines[number] not in old:
+            yield f"{shown}:{number + 1} holds the value of {name}"
 
 
 def _findings(change: Judged, row: Row, moved: set[str]) -> Iterator[str]:

@@ -15,4 +15,4 @@ class SizeGuard:
         most = change.request.guards.max_file
         large = [row.path for row in change.rows if not row.gone and row.size > most]
         reason = f"{{}} is larger than {most} bytes; raise max_file in swarm.toml if that is meant."
-        return verdict(self.name, large, reason)
+        return verdict(self.name, large, reason, ask="large_file")

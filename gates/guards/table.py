@@ -7,6 +7,7 @@ from gates.guards.boundaries import BoundariesGuard
 from gates.guards.dependencies import DependenciesGuard
 from gates.guards.generated import GeneratedGuard
 from gates.guards.guard import Guard
+from gates.guards.hidden_text import HiddenTextGuard
 from gates.guards.lfs import LfsGuard
 from gates.guards.names import NamesGuard
 from gates.guards.paths import PathsGuard
@@ -22,6 +23,7 @@ GUARDS: tuple[Guard, ...] = (
     BoundariesGuard(),
     GeneratedGuard(),
     SecretsGuard(),
+    HiddenTextGuard(),
     BinariesGuard(),
     LfsGuard(),
     SizeGuard(),

@@ -14,6 +14,7 @@ from engine.models.settings import Gate
 from engine.scope import in_scope
 from engine.text.sanitise import sanitise_line
 from gates.placeholders import python_placeholder
+from gates.proof.helpers import helpers_of
 from gates.proof.test_files import TestFiles, python_module
 from gates.proof.trials import Trees, Trial, Trials
 from gates.proof.versions import NOTHING
@@ -169,7 +170,8 @@ def _judges(order: WorkOrder, trees: Trees, main: str, argv: Sequence[str]) -> t
 
     Every argument that is a file counts, but not sources that the order may change and manifests: these are what is
     judged (`mypy src/a.py`). The script itself counts wherever it is, and in a folder of tests or tools all that lies
-    beside it: a script imports and reads from there first.
+    beside it: a script imports and reads from there first. In any other folder what it imports from there counts,
+    where it looks at something elsewhere.
     """
 
     def exists(path: str) -> bool:
@@ -181,6 +183,9 @@ def _judges(order: WorkOrder, trees: Trees, main: str, argv: Sequence[str]) -> t
     folder = PurePosixPath(script).parent
     if found and (files.part(script) in ("test", "support") or _JUDGING.intersection(folder.parts)):
         found.append(f"{folder}/" if folder.parts else script)
+    elif found and script.endswith(".py"):
+        beside = helpers_of(script, lambda path: trees.read(main, path) if _inside(path) else None)
+        found += [path for path in beside if not (order.allow and in_scope(path, order.allow, order.deny))]
     found += [path for path in _tests_of(argv) if exists(path)]
     for word in argv[1:]:
         path = _plain(word.rpartition("=")[2] if word.startswith("--") else word).partition("::")[0]

@@ -13,10 +13,14 @@ from engine.models.settings import Gate
 from engine.ports import AcceptanceRequest, GateRequest
 from engine.text.sanitise import sanitise_line
 from gates.judge import is_named
+from gates.proof.aware import TEST_AWARE, Aware, aware_lines
 from gates.proof.candidates import Candidates, affected, candidates
 from gates.proof.commands import prove_commands, run_of
+from gates.proof.looser import LOOSER_TESTS, loosened
+from gates.proof.signs import reads_files, with_signs
+from gates.proof.test_files import TestFiles
 from gates.proof.trials import Trees, Trial, Trials
-from gates.proof.versions import sorter, touched, with_tests_of
+from gates.proof.versions import Touched, sorter, touched, with_tests_of
 from gates.results.table import adapter
 
 UNPROVEN_GOAL = "unproven-goal"
@@ -34,11 +38,15 @@ class _Found:
     old_tests: str = ""
     fail_to_pass: list[str] = field(default_factory=list[str])
     weak: list[str] = field(default_factory=list[str])
+    signs: list[str] = field(default_factory=list[str])
     already_passing: list[str] = field(default_factory=list[str])
     weakened: list[str] = field(default_factory=list[str])
     unstable: list[str] = field(default_factory=list[str])
     runs: list[ProofRun] = field(default_factory=list[ProofRun])
     reasons: list[str] = field(default_factory=list[str])
+
+    def is_strong(self, test: str) -> bool:
+        return test in self.fail_to_pass and test not in self.weak
 
 
 async def prove(
@@ -79,6 +87,8 @@ async def prove(
             found.overlay = await asyncio.to_thread(with_tests_of, trees, files, fault, request.tree)
             for gate in gates:
                 await _overlay(found, gate, wanted[gate.name], head[gate.name], trials, request.tree)
+            if order.kind == "fix":
+                await _signs(found, gates, wanted, change, trials, trees, files, request.tree)
         commands, runs, reasons = await prove_commands(
             order, trees, trials, main=request.base_tree, before=fault, head=request.tree
         )
@@ -94,7 +104,12 @@ async def prove(
     for gate in gates:
         await _repeat(found, gate, wanted[gate.name], trials, request)
     unproved = [name for name in order.tests if not any(is_named(test, [name]) for test in found.fail_to_pass)]
-    flags: list[str] = []
+    aware = await asyncio.to_thread(aware_lines, trees, files, request.base_tree, request.tree)
+    aware = [one for one in aware if one.path not in order.allow]
+    looser = await asyncio.to_thread(loosened, trees, files, request.base_tree, request.tree, _gone(request, order))
+    flags = [*([TEST_AWARE] if aware else []), *([LOOSER_TESTS] if looser else [])]
+    if aware and order.kind == "fix":
+        found.reasons.append(_aware(aware))
     if order.kind in ("feature", "fix"):
         by_command = any(command.ok for command in commands)
         strong = [test for test in found.fail_to_pass if test not in found.weak]
@@ -112,6 +127,7 @@ async def prove(
         weak=found.weak,
         already_passing=found.already_passing,
         weakened=found.weakened,
+        looser=looser,
         unstable=found.unstable,
         unproved=unproved if order.kind in ("feature", "fix") else [],
         commands=commands,
@@ -184,6 +200,33 @@ async def _overlay(found: _Found, gate: Gate, wanted: Candidates, head: Trial, t
             found.weak.append(test)
 
 
+async def _signs(
+    found: _Found,
+    gates: Sequence[Gate],
+    wanted: Mapping[str, Candidates],
+    change: Touched,
+    trials: Trials,
+    trees: Trees,
+    files: TestFiles,
+    tree: str,
+) -> None:
+    """Which tests of a fix pass with the old code, once all that the change merely adds is there."""
+    strong = {gate.name: [test for test in wanted[gate.name].tests if found.is_strong(test)] for gate in gates}
+    if found.overlay == tree or not any(strong.values()):
+        return
+    read = [await asyncio.to_thread(trees.read, tree, path) for path in sorted({*change.files, *change.support})]
+    texts = any(reads_files((content or b"").decode("utf-8", "replace")) for content in read)
+    sham = await asyncio.to_thread(with_signs, trees, files, found.overlay, tree, texts=texts)
+    for gate in gates if sham != found.overlay else ():
+        if not strong[gate.name]:
+            continue
+        only = Candidates.of(gate, strong[gate.name]).only
+        trial = await trials(gate, sham, purpose="signs", only=only)
+        found.runs.append(run_of("signs", gate, sham, trial))
+        found.signs += [test for test in strong[gate.name] if trial.outcomes.get(test) == "passed"]
+    found.weak += found.signs
+
+
 async def _old_tests(
     found: _Found, gate: Gate, old: Sequence[str], trials: Trials, flaky: Sequence[str], *, restrict: bool
 ) -> None:
@@ -240,7 +283,13 @@ def _goal(order: WorkOrder, found: _Found, unproved: Sequence[str], by_command: 
             "test under this name so that it fails on the old code."
         )
     if order.kind == "fix" and not strong and not by_command:
-        if found.weak:
+        if found.signs:
+            reasons.append(
+                f"{_named(found.signs)} {'pass' if len(found.signs) > 1 else 'passes'} with the faulty code as it was, "
+                "once what the change adds beside it is there: write the test so that it fails on what the old code "
+                "does, or let the work order name a repro."
+            )
+        elif found.weak:
             reasons.append(
                 f"{_named(found.weak)} failed before the fix only because something could not be imported or compiled: "
                 "write the test so that it fails with an assertion on the old code."
@@ -259,6 +308,15 @@ def _goal(order: WorkOrder, found: _Found, unproved: Sequence[str], by_command: 
     elif order.kind == "feature" and not order.tests and (order.acceptance or order.repro) and not by_command:
         reasons.append("no command that the work order names was red before the change and green after it.")
     return reasons
+
+
+def _aware(found: Sequence[Aware]) -> str:
+    many = len(found) > 1
+    return (
+        f"{_named([str(one) for one in found])} {'ask' if many else 'asks'} whether a test is running "
+        f"({sanitise_line(found[0].line)[:80]}), and a fix has to hold everywhere: take that out, or let the work "
+        "order's allow name the file in full."
+    )
 
 
 def _why(trial: Trial) -> str:

@@ -34,6 +34,7 @@ _TEST_ATTRIBUTES = frozenset(
     {"test", "bench", "rstest", "test_case", "proptest", "quickcheck", "wasm_bindgen_test", "test_log", "case"}
 )
 _TEST_CFG = re.compile(r"cfg\(test\)|cfg\(all\((?:[^()]|\([^()]*\))*?(?<![\w(])test(?![\w(=])|cfg\(all\(test[,)]")
+_NAMED_FILE = re.compile(r"(?:#\[path\s*=|\binclude(?:_str|_bytes)?!\s*[(\[{])\s*\"([^\"\\]+)\"")
 _ENDS_AT_SEMICOLON = frozenset({"use", "const", "static", "type", "let"})
 _ITEMS = frozenset(
     {"fn", "mod", "struct", "enum", "impl", "trait", "union", "extern", "macro_rules", "unsafe", "async"}
@@ -82,6 +83,13 @@ def modules_in_tests(text: str) -> list[str]:
     """Names of the modules in other files that are tests as a whole: `#[cfg(test)] mod tests;`."""
     pattern = re.compile(r"\bmod\s+((?:r#)?\w+)\s*;")
     return [found[1] for item in items_of(text) if (found := pattern.search(item)) and "{" not in item]
+
+
+def files_in_tests(text: str) -> list[str]:
+    """What tests name as their own source by a path: `#[path = "checks.rs"] mod checks;`, `include!("checks.rs")`.
+    Relative to the folder of the file itself."""
+    found = [path for item in items_of(text) for path in _NAMED_FILE.findall(item)]
+    return [path for path in found if not path.startswith("/")]
 
 
 def changed_tests(old: str, new: str) -> set[str] | None:

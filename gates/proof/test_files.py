@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 import tomllib
 from collections.abc import Callable, Collection
 from pathlib import PurePosixPath
 from typing import Literal
 
-from gates.proof.rust_inline import modules_in_tests
+from gates.proof.rust_inline import files_in_tests, modules_in_tests
 
 Part = Literal["test", "support", "inline", ""]
 """inline: a source file that may have tests in it; "": no test at all."""
@@ -24,6 +25,8 @@ _TESTS = re.compile(
 )
 _TEST_SOURCES = re.compile(r"\.(py|rs|go|[cm]?[jt]sx?|rb|java|kt|cs|c|cc|cpp|sh|exs|bats)$")
 _TEST_FOLDERS = frozenset({"tests", "test", "__tests__", "spec", "testing"})
+_HELPER_FOLDERS = re.compile(r"test[_-]?(util|utils|helper|helpers|support|lib|kit)")
+"""Folders of what tests stand on that lie among the sources, as `internal/testutil` of Go."""
 _DATA_FOLDERS = frozenset({"testdata", "fixtures", "__snapshots__", "__fixtures__", "__mocks__", "snapshots"})
 _CONFIGURATION = re.compile(
     r"(^|/)(conftest\.py|\.?pytest\.(ini|toml)|(jest|vitest|karma|playwright|cypress)\.(config|setup)\.[^/]+"
@@ -62,7 +65,8 @@ class TestFiles:
         of_tests = next((at for at, folder in enumerate(folders) if folder in _TEST_FOLDERS), None)
         if of_tests is not None and "docs" not in folders[:of_tests]:
             return "support"
-        return "support" if any(folder in _DATA_FOLDERS for folder in folders) else ""
+        helps = any(folder in _DATA_FOLDERS or _HELPER_FOLDERS.fullmatch(folder) for folder in folders)
+        return "support" if helps else ""
 
     def names(self, path: str) -> bool:
         """Whether a test id names this file, maybe without the folders before it (`discover -s tests`)."""
@@ -103,12 +107,13 @@ def _pytest_of(content: bytes | None) -> object:
 
 
 def modules_of(path: str, text: str) -> list[str]:
-    """The files that a Rust source may mean by `#[cfg(test)] mod name;`."""
+    """The files that a Rust source may mean by `#[cfg(test)] mod name;`, and those that its tests name by a path."""
     file = PurePosixPath(path)
     stay = file.name in ("lib.rs", "main.rs", "mod.rs")
     folder = file.parent if stay else file.parent / file.stem
     names = [name.removeprefix("r#") for name in modules_in_tests(text)]
-    return [str(folder / tail) for name in names for tail in (f"{name}.rs", f"{name}/mod.rs")]
+    named = [posixpath.normpath(str(file.parent / path)) for path in files_in_tests(text)]
+    return [*named, *(str(folder / tail) for name in names for tail in (f"{name}.rs", f"{name}/mod.rs"))]
 
 
 def python_module(word: str, exists: Callable[[str], bool]) -> str:

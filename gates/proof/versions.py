@@ -39,7 +39,7 @@ def sorter(trees: Trees, named: frozenset[str], base: str, head: str) -> TestFil
             folder = row.path.rpartition("/")[0]
             parent = folder.rpartition("/")[0]
             near = [f"{place}/{name}.rs".lstrip("/") for place in (folder, parent) for name in ("lib", "main", "mod")]
-            near += [f"{folder}.rs"] if folder else []
+            near += [row.path, *([f"{folder}.rs"] if folder else [])]
             for path in near:
                 for tree in (base, head):
                     modules += modules_of(path, _text(trees, tree, path) or "")

@@ -22,7 +22,7 @@ class CargoTestResults:
     """
 
     counts = True
-    version = "cargo-test/1"
+    version = "cargo-test/2"
 
     def problem(self, argv: tuple[str, ...]) -> str:
         try:

@@ -8,26 +8,30 @@ from pathlib import Path
 from engine.errors import UserError
 from engine.ports import Agent, Executor
 from engine.process.programs import Programs
-from roles.agents.command import CommandAgent
+from engine.text.redact import Redactor
+from roles.agents.command import NOTHING_KNOWN, CommandAgent
 from roles.agents.script import ScriptAgent
 
-ADAPTERS: Mapping[str, Callable[[Executor, Programs, Path], Agent]] = {
-    "command": lambda executor, programs, _repository: CommandAgent(executor, programs),
-    "script": lambda executor, _programs, repository: ScriptAgent(executor, repository),
+ADAPTERS: Mapping[str, Callable[[Executor, Programs, Path, Redactor], Agent]] = {
+    "command": lambda executor, programs, _repository, redactor: CommandAgent(executor, programs, redactor),
+    "script": lambda executor, _programs, repository, redactor: ScriptAgent(executor, repository, redactor),
 }
 """Kind of agent (`[agents.NAME] kind`) -> how its adapter is made. A new adapter is one file and one line here."""
 
 COMES_LATER = frozenset({"acp", "model"})
 
 
-def adapter_for(kind: str, executor: Executor, programs: Programs, repository: Path) -> Agent:
+def adapter_for(
+    kind: str, executor: Executor, programs: Programs, repository: Path, redactor: Redactor = NOTHING_KNOWN
+) -> Agent:
     """The adapter of a kind. Raises UserError for one that is not there.
 
-    repository: the user's repository, to which the folder of a scripted agent is relative.
+    repository: the user's repository, to which the folder of a scripted agent is relative. redactor: hides secrets in
+    what agents are told and hand in.
     """
     known = " or ".join(f'kind = "{name}"' for name in sorted(ADAPTERS))
     if kind in COMES_LATER:
         raise UserError(f'an agent of kind "{kind}" comes with a later version: use {known} for now.')
     if kind not in ADAPTERS:
         raise UserError(f'there is no kind of agent "{kind}": use {known}.')
-    return ADAPTERS[kind](executor, programs, repository)
+    return ADAPTERS[kind](executor, programs, repository, redactor)

@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import json
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from engine.masks import masked_files
 from engine.models.handoffs import MAX_BYTES, MAX_COST, MAX_TOKENS
 from engine.models.settings import AgentSettings
 from engine.models.task import Operation
@@ -25,9 +27,10 @@ from engine.process.programs import Programs
 from engine.text.redact import Redactor
 
 EXIT_ASKED = 75
+NOTHING_KNOWN = Redactor({})
+"""Hides what looks like a token."""
 ASK_MAX_BYTES = 65_536
 USAGE_MAX_BYTES = 4_096
-LOG_CHUNK_BYTES = 1 << 20
 _ENDS: dict[str, AgentEnd] = {
     "wall_timeout": "timeout",
     "idle_timeout": "idle",
@@ -49,20 +52,27 @@ class Command:
 class CommandAgent:
     """Implements `engine.ports.Agent` for `kind = "command"`. Its process tree dies with the engine."""
 
-    def __init__(self, executor: Executor, programs: Programs) -> None:
+    def __init__(self, executor: Executor, programs: Programs, redactor: Redactor = NOTHING_KNOWN) -> None:
         self._executor = executor
         self._programs = programs
+        self._redactor = redactor
 
     async def perform(self, run: AgentRun) -> AgentResult:
         """Run the program of the settings. Raises UserError when it is missing or its environment cannot be made."""
         program = await asyncio.to_thread(self._programs.resolve, run.settings.run[0])
-        return await perform(self._executor, run, Command((str(program.path), *run.settings.run[1:]), program.roots))
+        command = Command((str(program.path), *run.settings.run[1:]), program.roots)
+        return await perform(self._executor, run, command, self._redactor)
 
 
-async def perform(executor: Executor, run: AgentRun, command: Command) -> AgentResult:
-    """Run one command as the agent of `run`, and read what it left. Raises UserError for an unset `$NAME` in env."""
+async def perform(
+    executor: Executor, run: AgentRun, command: Command, redactor: Redactor = NOTHING_KNOWN
+) -> AgentResult:
+    """Run one command as the agent of `run`, and read what it left. Raises UserError for an unset `$NAME` in env.
+
+    redactor: what it is told, and what it hands in, holds none of these secrets; its own are hidden in its log too.
+    """
     side = SideFolder(run.side)
-    await asyncio.to_thread(side.prepare, run)
+    await asyncio.to_thread(side.prepare, run, redactor)
     environment = _environment(run.settings, side)
     spec = ProcessSpec(
         run_id=run.run_id,
@@ -72,11 +82,12 @@ async def perform(executor: Executor, run: AgentRun, command: Command) -> AgentR
         folder=run.folder,
         wall_s=run.wall_s,
         idle_s=run.idle_s,
-        policy=_policy(run, command),
+        policy=await asyncio.to_thread(_policy, run, command),
         quota=run.quota,
+        secrets=environment.secrets,
     )
     ended = await executor.run(spec)
-    return await asyncio.to_thread(_result, ended, side, Redactor(environment.secrets) if environment.secrets else None)
+    return await asyncio.to_thread(_result, ended, side, (Redactor(environment.secrets), redactor))
 
 
 @dataclass(frozen=True)
@@ -113,12 +124,12 @@ class SideFolder:
     def temporary(self) -> Path:
         return self.folder / "tmp"
 
-    def prepare(self, run: AgentRun) -> None:
-        """Make the folder and write the task and its prompt."""
+    def prepare(self, run: AgentRun, redactor: Redactor) -> None:
+        """Make the folder and write the task and its prompt, both without secrets."""
         for folder in (self.folder, self.home, self.temporary):
             folder.mkdir(parents=True, exist_ok=True)
-        self.task.write_bytes(run.task.model_dump_json(by_alias=True).encode("utf-8"))
-        self.prompt.write_bytes(run.task.prompt.encode("utf-8"))
+        self.task.write_bytes(redactor.redact_bytes(run.task.model_dump_json(by_alias=True).encode("utf-8")))
+        self.prompt.write_bytes(redactor.redact_bytes(run.task.prompt.encode("utf-8")))
 
 
 def _environment(settings: AgentSettings, side: SideFolder) -> Environment:
@@ -142,6 +153,7 @@ def _policy(run: AgentRun, command: Command) -> SandboxPolicy:
     return SandboxPolicy(
         writable=(run.workspace, run.side, *(home / name for name in run.settings.home_rw)),
         readable=(*run.readable, *command.readable, *(home / name for name in run.settings.home)),
+        masked=masked_files(run.workspace, run.task.work_order.allow),
         hosts=(*run.settings.network, *run.hosts),
     )
 
@@ -153,13 +165,11 @@ def _filled(part: str, run: AgentRun, side: SideFolder) -> str:
     return part
 
 
-def _result(ended: ProcessResult, side: SideFolder, redactor: Redactor | None) -> AgentResult:
+def _result(ended: ProcessResult, side: SideFolder, redactors: Sequence[Redactor]) -> AgentResult:
     """What became of it. All files are read as what they are: written by somebody whom nobody trusts."""
-    if redactor is not None:
-        _redact_log(ended.log, redactor)
     handoff = taken(side.handoff, MAX_BYTES)
-    if handoff is not None and redactor is not None:
-        handoff = redactor.redact_bytes(handoff)
+    for redactor in redactors:
+        handoff = handoff and redactor.redact_bytes(handoff)
     tokens, cost = _usage(taken(side.usage, USAGE_MAX_BYTES) or handoff)
     said = (ended.note, ended.quota, ended.refused)
     result = AgentResult("failed", ended.exit_code, ended.duration_s, handoff, None, tokens, cost, *said)
@@ -220,17 +230,3 @@ def _usage(raw: bytes | None) -> tuple[int, float]:
     if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 <= cost <= MAX_COST:
         cost = 0.0
     return tokens, float(cost)
-
-
-def _redact_log(log: Path, redactor: Redactor) -> None:
-    """Write the log again without the secrets that this agent was given. A log that cannot be written again stays."""
-    clean = log.with_name(f"{log.name}.clean")
-    stream = redactor.stream()
-    try:
-        with log.open("rb") as source, clean.open("wb") as target:
-            while chunk := source.read(LOG_CHUNK_BYTES):
-                target.write(stream.feed(chunk))
-            target.write(stream.finish())
-        clean.replace(log)
-    except OSError:
-        clean.unlink(missing_ok=True)

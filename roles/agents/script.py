@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from engine.ports import AgentResult, AgentRun, Executor
+from engine.text.redact import Redactor
 from roles.agents import command
 
 PLAYER = Path(__file__).with_name("script_player.py")
@@ -19,9 +20,10 @@ class ScriptAgent:
     The player is a process of its own under the same sandbox and limits as any other agent.
     """
 
-    def __init__(self, executor: Executor, repository: Path) -> None:
+    def __init__(self, executor: Executor, repository: Path, redactor: Redactor = command.NOTHING_KNOWN) -> None:
         self._executor = executor
         self._repository = repository
+        self._redactor = redactor
 
     async def perform(self, run: AgentRun) -> AgentResult:
         """Play the script of the run's work order. Without such a file the attempt fails and says so."""
@@ -35,4 +37,4 @@ class ScriptAgent:
         argv = (python, "-I", "-S", str(PLAYER), str(script))
         prefixes = dict.fromkeys((Path(sys.base_prefix), Path(sys.base_exec_prefix)))
         readable = (PLAYER, script, *(prefix for prefix in prefixes if prefix != Path(prefix.anchor)))
-        return await command.perform(self._executor, run, command.Command(argv, readable))
+        return await command.perform(self._executor, run, command.Command(argv, readable), self._redactor)

@@ -9,15 +9,14 @@ import time
 from pathlib import Path
 
 from rich.console import Console
-from rich.text import Text
 
 from engine.errors import UserError
 from engine.git.removal import remove_tree
 from engine.journal import JournalReader
-from engine.models.status import Status
 from swarm_tui.compose import make_host
 from swarm_tui.demo.build import build_demo
-from swarm_tui.demo.story import Chapter, told
+from swarm_tui.demo.closing import TOLD, closing
+from swarm_tui.demo.story import told
 from swarm_tui.headless import run_headless
 from swarm_tui.place import find_place
 from swarm_tui.terminal import can_show_a_room
@@ -59,33 +58,13 @@ def _play(folder: Path, seed: int, as_json: bool, *, kept: bool, in_room: bool) 
     chapters = told([event.as_json() for event in reader.events()])
     reader.close()
     if not as_json:
-        Console(highlight=False, markup=False, soft_wrap=True).print(
-            _closing(chapters, status, folder if kept else None, time.monotonic() - started)
-        )
+        where, seconds = folder if kept else None, time.monotonic() - started
+        if where is not None:
+            whole = closing(chapters, status, where, seconds, None).plain.lstrip()
+            (where / TOLD).write_text(whole, encoding="utf-8", newline="\n")
+        console = Console(highlight=False, markup=False, soft_wrap=True)
+        columns = console.width if sys.stdout.isatty() else None
+        console.print(closing(chapters, status, where, seconds, columns), end="")
     if interrupted:
         return EXIT_INTERRUPTED
     return 0 if all(chapter.happened for chapter in chapters) and status.health == "green" else EXIT_UNTOLD
-
-
-def _closing(chapters: list[Chapter], status: Status, kept: Path | None, seconds: float) -> Text:
-    text = Text("\nThe night in a screenful\n", style="bold")
-    for chapter in chapters:
-        text.append("  ✔ " if chapter.happened else "  ✘ ", style="green" if chapter.happened else "red")
-        text.append(f"{chapter.name}\n")
-        if chapter.evidence:
-            text.append(f"      {chapter.evidence}\n", style="dim")
-    healthy = status.work_orders.get("healthy", 0)
-    text.append(f"\n{healthy} orders healthy, {status.rejected} rejected on the way, ")
-    text.append(f"{status.reverted} reverted and healed, ")
-    text.append(f"{status.parked} parked for a person; main is {status.health}; {seconds:.0f} s.\n")
-    text.append(_where_to_look(status, kept), style="dim")
-    return text
-
-
-def _where_to_look(status: Status, kept: Path | None) -> str:
-    if kept is None:
-        return "It ran in a temporary folder, which is gone; `swarm demo --dir DIR` leaves everything to look at.\n"
-    place = f"--repo {kept / 'repo'} --state {kept / 'state'}"
-    lines = [f"git -C {kept / 'repo'} log", f"swarm status {place}", f"swarm verify main~3..main {place}"]
-    lines += [f"swarm approve {approval.id} {place}" for approval in status.approvals[:1]]
-    return "Look around:\n" + "".join(f"  {line}\n" for line in lines)

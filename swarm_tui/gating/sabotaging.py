@@ -101,9 +101,10 @@ def _told(asked: Asked) -> Generator[Callable[[str], None]]:
         yield lambda line: None
         return
     from rich.console import Console
+    from rich.text import Text
 
     with Console(highlight=False).status("") as status:
-        yield lambda line: status.update(sanitise_line(line))
+        yield lambda line: status.update(Text(sanitise_line(line)))
 
 
 def lines_of(found: Sabotage, seconds: float) -> list[str]:

@@ -56,7 +56,8 @@ def counts(gate: Gate) -> str:
     """`51 passed, 1 failed`; "" for a gate that counts no tests."""
     parts = [f"{gate['passed']} passed"] if gate["executed"] or gate["skipped"] else []
     parts += [f"{gate[kind]} {kind}" for kind in ("failed", "skipped") if gate[kind]]
-    parts += [f"{len(gate['lost'])} lost"] if gate.get("lost") else []
+    lost: int | Sequence[str] = gate.get("lost") or 0
+    parts += [f"{lost if isinstance(lost, int) else len(lost)} lost"] if lost else []
     parts += [f"{len(gate['retried'])} flaky, passed when tried again"] if gate.get("retried") else []
     return ", ".join(parts)
 

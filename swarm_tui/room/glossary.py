@@ -74,6 +74,7 @@ _RUNS = {
     "failed": "ended with an error",
     "timeout": "took longer than allowed, and was stopped",
     "idle": "said nothing for too long, and was stopped",
+    "quota": "used more than it may, and was stopped",
     "asked": "waits for your answer",
     "aborted": "said that it cannot do it",
     "interrupted": "stopped in the middle; its files are kept",

@@ -8,17 +8,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from engine.approvals.asked import MAX_NAME, argv_of, env_of, is_claimed, judged_of, word_of
+from engine.approvals.dangers import Judged, danger_of
 from engine.history import History
 from engine.state import Approval, Change, State
 from engine.text.sanitise import sanitise, sanitise_line
-from swarm_tui.room.danger import Judged, judge
+from engine.text.suspicious import escaped
 
 Kind = Literal["operation", "land", "restore", "other"]
 
-MAX_NAME = 64
-"""Longer names are not typed by anybody: the question's own id is typed instead."""
 MAX_LANDINGS = 30
 MAX_PATHS = 200
+MAX_WARNINGS = 20
+MAX_FACTS = 60
 MAX_PROSE = 200
 """Lines of a reason or summary."""
 
@@ -70,9 +72,8 @@ class Question:
 def question_of(approval: Approval, state: State, history: History) -> Question:
     """Everything about a question that is known without looking at the repository."""
     operation = approval.operation
-    asked_by_agent = "danger" in operation
-    argv = tuple(str(part) for part in _listed(operation.get("argv")))
-    judged = judge(approval.danger, argv, claimed=asked_by_agent)
+    asked_by_agent, argv = is_claimed(approval), argv_of(approval)
+    judged = judged_of(approval)
     change = state.changes.get(approval.subject)
     if asked_by_agent:
         kind, heading, lines, sides = _operation(approval, argv, state, history)
@@ -81,18 +82,14 @@ def question_of(approval: Approval, state: State, history: History) -> Question:
     elif approval.danger == "restore":
         kind, heading, lines, sides = _restore(approval, state)
     else:
-        kind, heading, lines, sides = "other", sanitise_line(approval.title), _other(approval), None
+        kind, heading, lines, sides = "other", sanitise_line(approval.title), _other(approval, state), None
+        if change is not None and "rules" in operation:
+            sides = Sides(change.base, change.tree, "what it changes")
     return Question(
         approval.id, kind, heading, judged, tuple(lines), _bound(approval),
         word_of(approval, state) if judged.highest else "", approval.asked_at, approval.expires_at, sides,
         approval.hash,
     )  # fmt: skip
-
-
-def word_of(approval: Approval, state: State) -> str:
-    """The name that is typed to approve what is of the highest class: the work order's, or the branch's."""
-    name = sanitise_line(approval.order or state.branch)
-    return name if 0 < len(name) <= MAX_NAME and name == name.strip() else approval.id
 
 
 def class_words(judged: Judged) -> tuple[str, str]:
@@ -118,6 +115,7 @@ _PLAIN = re.compile(r"[\w@%+=:,./\\-]+", re.ASCII)
 def _quoted(text: str) -> str:
     if _PLAIN.fullmatch(text):
         return text
+    text = escaped(text) if not text.isascii() else text
     return "'" + sanitise_line(text, line_cap=len(text) + 1).replace("'", "'\"'\"'") + "'"
 
 
@@ -132,10 +130,14 @@ def _operation(approval: Approval, argv: tuple[str, ...], state: State, history:
     agent = f" · agent {sanitise_line(run.agent)}" if run else ""
     cwd = str(approval.operation.get("cwd", "."))
     where = f"{_quoted(cwd)} (the top of its workspace)" if cwd == "." else f"{_quoted(cwd)} in its workspace"
+    env = [_quoted(f"{name}={value}") for name, value in env_of(approval).items()]
     lines = [
+        *_warnings(approval),
         *_command(argv),
         Line("folder", where, exact=True),
-        Line("who", f"work order {order} · run {sanitise_line(approval.subject)}{agent}"),
+        *(Line("" if at else "environment", pair, exact=True) for at, pair in enumerate(env)),
+        Line("who", f"work order {order} · run {sanitise_line(approval.subject)}{agent}{_others(approval)}"),
+        *_facts(approval),
         *_prose("why", approval.why or "it does not say why"),
         Line(
             "if approved", "it is run once, exactly so, in a fresh workspace of the kept tree; then the agent goes on"
@@ -203,11 +205,38 @@ def _restore(approval: Approval, state: State) -> _Told:
     return "restore", sanitise_line(approval.title), lines, Sides(old, new, "what putting main back changes")
 
 
-def _other(approval: Approval) -> list[Line]:
+def _other(approval: Approval, state: State) -> list[Line]:
+    """Questions of the engine that have no form of their own: facts instead of the operation, where there are some."""
+    ends = _ENDS.get("guards" if "rules" in approval.operation else approval.danger)
+    if ends is not None:
+        who = f"work order {sanitise_line(approval.order)}{_others(approval)}" if approval.order else "the engine"
+        change = state.changes.get(approval.subject)
+        return [
+            *_warnings(approval),
+            *_prose("why", approval.why),
+            *_facts(approval),
+            Line("who", who),
+            Line("if approved", ends[0]),
+            Line("if denied", ends[1]),
+            *_prose("rollback", (change.rollback if change else "") or danger_of(approval.danger).rollback),
+        ]
     said = json.dumps(approval.operation, ensure_ascii=False, indent=1, default=str)
     rows = sanitise(said, line_cap=len(said) + 1).split("\n")
     lines = [Line("" if number else "operation", row, exact=True) for number, row in enumerate(rows)]
     return [*_prose("why", approval.why), *lines]
+
+
+_ENDS = {
+    "guards": (
+        "this very change is looked at again and may pass what is named here; its report says so",
+        "it stays rejected; the work order is told, with what you write",
+    ),
+    "network": (
+        "coming attempts of whoever asks may reach exactly this host; nothing else opens",
+        "it stays closed, and is not asked again for this work order",
+    ),
+    "over_budget": ("it goes on until that is spent too", "it stops where it is"),
+}
 
 
 # -- parts ----------------------------------------------------------------------------------------------------------
@@ -236,9 +265,23 @@ def _prose(label: str, text: str) -> list[Line]:
     return [*lines, Line("", f"… and {len(rows) - MAX_PROSE} more lines")] if len(rows) > MAX_PROSE else lines
 
 
+def _warnings(approval: Approval) -> list[Line]:
+    """Why this should be read twice, first of all."""
+    warnings = judged_of(approval).warnings
+    return [Line("" if at else "⚠ warning", text, "bad") for at, text in enumerate(warnings[:MAX_WARNINGS])]
+
+
+def _facts(approval: Approval) -> list[Line]:
+    facts = [sanitise_line(fact) for fact in approval.facts]
+    lines = [Line("" if at else "facts", fact, "attention", exact=True) for at, fact in enumerate(facts[:MAX_FACTS])]
+    more = len(facts) - MAX_FACTS
+    return [*lines, Line("", f"… and {more} more", "attention")] if more > 0 else lines
+
+
+def _others(approval: Approval) -> str:
+    others = ", ".join(sanitise_line(ident) for ident in approval.also)
+    return f" · and the same for {others}" if others else ""
+
+
 def _rollback(text: str) -> str:
     return text or "none named by the work order"
-
-
-def _listed(found: object) -> list[object]:
-    return list(found) if isinstance(found, list | tuple) else []

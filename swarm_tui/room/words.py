@@ -68,6 +68,7 @@ RUNS: dict[str, Sign] = {
     "failed": Sign("✘", "failed", "bad"),
     "timeout": Sign("◷", "timeout", "bad"),
     "idle": Sign("◷", "idle", "bad"),
+    "quota": Sign("!", "over quota", "bad"),
     "asked": Sign("?", "asks you", "attention"),
     "aborted": Sign("×", "gave up", "bad"),
     "interrupted": Sign("·", "interrupted", "quiet"),

@@ -12,6 +12,7 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.content import Content
 from textual.widgets import Footer, Input, Static
 
 from engine.text.sanitise import sanitise_line
@@ -55,6 +56,7 @@ class ApprovalScreen(GuardedModal[None]):
         self._said: tuple[str, str] = ("", "")
         """(text, tone) of the last thing that happened to this question."""
         self._status: tuple[str, str] = ("", "")
+        self._titles: tuple[str, str] = ("", "")
 
     def compose(self) -> ComposeResult:
         with Vertical(id="question"):
@@ -126,12 +128,11 @@ class ApprovalScreen(GuardedModal[None]):
         now = self.room.now
         left = question.expires_at - now
         expires = f"expires in {words.age(left)}" if left > 0 else "expires now"
-        title = Text(f"Approval {at} of {count}" if count > 1 else "Approval").markup
-        subtitle = Text(f"asked {words.age(now - question.asked_at)} ago · {expires}").markup
-        if dialog.border_title != title:
-            dialog.border_title = title
-        if dialog.border_subtitle != subtitle:
-            dialog.border_subtitle = subtitle
+        title = f"Approval {at} of {count}" if count > 1 else "Approval"
+        subtitle = f"asked {words.age(now - question.asked_at)} ago · {expires}"
+        if self._titles != (title, subtitle):
+            self._titles = (title, subtitle)
+            dialog.border_title, dialog.border_subtitle = Content(title), Content(subtitle)
 
     def _say_status(self) -> None:
         """One line: what happens to the answer, what went wrong, or how to answer."""

@@ -10,6 +10,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.content import Content
 from textual.widgets import Footer, Static
 
 from engine.state import State
@@ -60,8 +61,8 @@ class ConfirmScreen(GuardedModal[bool]):
 
     def _say_rest(self) -> None:
         dialog, said = self.query_one("#confirm"), "" if self.armed else RESTS
-        if dialog.border_subtitle != said:
-            dialog.border_subtitle = said
+        if (dialog.border_subtitle or "") != said:
+            dialog.border_subtitle = Content(said)
             dialog.set_class(bool(said), "-resting")
 
     def action_confirm(self) -> None:

@@ -127,12 +127,11 @@ def sandbox_lines(files: RunFiles) -> list[Line]:
     table = files.spec.table
     if not table:
         return text_lines(files.spec, "how its process was started is not known")
-    network = {"True": Span("open", "attention"), "False": Span("shut", "good")}
-    told = network.get(str(table.get("network")), Span("unknown", "attention"))
     lines = [
         title("Command"), line(f"  {command_line(_texts(table.get('argv')))}", hang=4),
         line(Span("  in ", "quiet"), str(table.get("cwd", "?")), hang=5), BLANK, title("What it may do"),
-        fact("  network", told), *_paths("  write", table.get("writable")), *_paths("  read", table.get("readable")),
+        *_hosts(table.get("hosts")),
+        *_paths("  write", table.get("writable")), *_paths("  read", table.get("readable")),
     ]  # fmt: skip
     lines.append(fact("  env", "  ".join(_texts(table.get("env"))) or "none"))
     lines.append(
@@ -144,6 +143,15 @@ def sandbox_lines(files: RunFiles) -> list[Line]:
         line(Span("What the sandbox of this machine guarantees is in each report (evidence of its order)", "quiet")),
     ]
     return lines
+
+
+def _hosts(hosts: Any) -> list[Line]:
+    if not isinstance(hosts, list):
+        return [fact("  hosts", Span("unknown", "attention"))]
+    found = _texts(hosts)
+    return [fact("" if number else "  hosts", host) for number, host in enumerate(found)] or [
+        fact("  hosts", Span("none", "good"))
+    ]
 
 
 def _paths(label: str, paths: Any) -> list[Line]:

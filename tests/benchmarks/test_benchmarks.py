@@ -12,7 +12,10 @@ from benchmarks.__main__ import BENCHMARKS
 from benchmarks.figure import Beside, Figure, tiny
 from benchmarks.table import as_json, as_text
 
-WITHOUT_AN_ENGINE = ("journal",)
+WITHOUT_AN_ENGINE = (
+    "journal",
+    "text",
+)
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,9 @@ def test_a_test_that_is_gone_is_noticed_once_the_base_was_gated(make_desk: MakeD
     said = json.loads(aware.stdout)
     assert (aware.returncode, said["base_known"]) == (1, True)
     assert [name.endswith("More.test_a") for name in said["gates"][0]["lost"]] == [True]
-    assert "bring the lost tests back" in desk.swarm("gates").stdout
+    told = desk.swarm("gates").stdout
+    assert "bring the lost tests back" in told
+    assert ", 1 lost\n" in told
 
 
 def test_a_dirty_working_tree_is_said(make_desk: MakeDesk) -> None:

@@ -214,6 +214,38 @@ def test_a_gate_that_nobody_wants_any_more_is_swept(tmp_path: Path) -> None:
     night.assert_sound()
 
 
+ACCEPTING = """\
+import pathlib, sys, time
+
+with open("begun-R", "a") as file:
+    file.write("x\\n")
+while not pathlib.Path("go").exists():
+    time.sleep(0.01)
+sys.exit(0 if pathlib.Path("tiny/a.py").exists() else "there is no a")
+"""
+"""Red until there is an `a`, once it is let go."""
+
+
+def test_a_proof_on_main_that_outlives_its_engine_is_adopted_and_runs_once(tmp_path: Path) -> None:
+    night = Night(tmp_path)
+    night.person_commits({"repro.py": ACCEPTING}, "How to see it")
+    night.until_idle()
+    night.order("a", {"tiny/a.py": "A = 1\n"}, kind="fix", repro=["python", "repro.py"])
+    engine = night.start()
+    night.wait_for(lambda: begun(night, "R") is not None, "the proof on main")
+    kill(night, engine)
+    engine = night.start()
+    night.wait_for(lambda: len(night.events("engine_started")) == 3, "the next engine")
+    slot = begun(night, "R")
+    assert slot is not None
+    (slot / "go").touch()
+    night.wait_for(lambda: bool(night.events("acceptance_checked")), "what it said")
+    assert (slot / "begun-R").read_text(encoding="utf-8") == "x\n"
+    assert night.events("acceptance_checked")[0].fields["ok"] is True
+    assert let_go(night, engine, "R") == 0, night.said()
+    night.assert_sound()
+
+
 LINGERING = """\
 import json, pathlib, time
 

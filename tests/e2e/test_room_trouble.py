@@ -14,7 +14,7 @@ from pathlib import Path
 
 from command_line import SETTINGS, Desk, order, until
 from conftest import MakeDesk
-from room_steps import COLS, ROWS, choose, engine, events, folders, left_in_order, room, room_desk
+from room_steps import COLS, ROWS, choose, engine, events, folders, left_in_order, room, room_desk, until_it_counts
 from terminal import Terminal
 
 HOSTILE = (
@@ -171,9 +171,9 @@ def _demo(tmp_path: Path) -> Terminal:
 def test_the_demo_plays_its_night_in_a_room(tmp_path: Path) -> None:
     with _demo(tmp_path) as terminal:
         terminal.expect("Approval", within_s=120)
-        terminal.expect("keys do not count yet")
-        terminal.expect_gone("keys do not count yet")
+        until_it_counts(terminal, "Approval")
         terminal.press("escape")
+        terminal.expect_gone("─ Approval ─")
         terminal.expect("■ engine stopped", within_s=180)
         alive(terminal)
         terminal.press("q")

@@ -170,7 +170,7 @@ depends_on = ["a"]
 
 
 def test_a_whole_roadmap_is_read() -> None:
-    reading = read_roadmap(ORDERS, settings=parse_settings(GATE))
+    reading = read_roadmap(ORDERS, settings=parse_settings(AGENT + GATE))
     assert reading.problems == ()
     assert [order.id for order in reading.sound().work_order] == ["a", "b"]
 
@@ -385,8 +385,23 @@ def test_what_does_not_work_yet_is_refused_and_not_ignored(text: str, said: str)
 
 
 def test_what_is_weaker_than_it_sounds_is_a_warning() -> None:
-    text = '[agents.a]\nkind = "command"\nrun = ["x"]\nnetwork = ["example.org"]\n'
-    text += '[[gate]]\nname = "g"\nrun = ["x"]\nwhen = ["canary"]\n'
+    text = '[[gate]]\nname = "g"\nrun = ["x"]\nwhen = ["canary"]\n'
     found = [problem.what for problem in read_settings(text).problems if problem.level == "warning"]
-    assert any("not told apart" in what for what in found)
     assert any("gates after landing" in what for what in found)
+
+
+def test_hosts_that_allow_nothing_are_errors_with_their_place() -> None:
+    """One that is silently ignored would be missed in the middle of the night."""
+    text = '[agents.a]\nkind = "command"\nrun = ["x"]\nnetwork = ["a.example", "https://example.org", "localhost"]\n'
+    found = [str(problem) for problem in read_settings(text).problems if problem.level == "error"]
+    assert [each.partition(":")[0] for each in found] == ["swarm.toml"] * 2
+    assert "'https://example.org' of agent a allows nothing" in found[0]
+    assert "it has no port" in found[1]
+
+
+@pytest.mark.parametrize(("results", "first"), [("pytst", "pytest"), ("Cargo", "cargo-test"), ("JUnit", "junit:PATH")])
+def test_results_that_are_not_known_are_answered_with_the_known_ones_the_likest_first(results: str, first: str) -> None:
+    (problem,) = read_settings(AGENT + GATE.replace('"pytest"', f'"{results}"')).problems
+    assert f'is "{results}"; use one of {first}, ' in str(problem)
+    assert all(name in str(problem) for name in ("none", "unittest", "nextest", "tap", "sarif:PATH"))
+    assert "^" not in str(problem)

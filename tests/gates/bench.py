@@ -71,7 +71,7 @@ class Bench:
         return LocalGateRunner(
             hub=self.hub,
             slots=Slots(self.hub, self.state / "slots", slots),
-            executor=LocalExecutor(self.sandbox, f"{self.state}/{epoch}"),
+            executor=more.pop("executor", None) or LocalExecutor(self.sandbox, f"{self.state}/{epoch}"),
             sandbox=self.sandbox,
             store=self.store,
             runs=self.runs,

@@ -10,6 +10,8 @@ from engine.git.slots import Slots
 from engine.models.flow import Flow
 from engine.models.settings import Gate
 from engine.process.programs import Programs
+from gates.sabotage import sabotage
+from gates.trials import HubTrees
 from tests.gates.bench import Bench, gate
 
 APP = """
@@ -102,3 +104,16 @@ async def test_what_needs_a_red_flow_is_skipped(flowing: Bench) -> None:
     after = gate("after", needs=["greeting"])
     report = (await flowing.gates(app(flowing, "no"), after, flow_gate(), flows=(flow(),))).report
     assert {result.name: result.result for result in report.gates} == {"after": "skipped", "greeting": "red"}
+
+
+async def test_a_broken_line_is_caught_by_a_flow(flowing: Bench) -> None:
+    tree = app(flowing, "hello")
+    one, after = flow_gate(), gate("unit", needs=["greeting"])
+    request = flowing.request(tree, one, after, flows=(flow(),))
+    trials = flowing.runner.trials(request)
+    assert (await trials(one, tree, purpose="sabotage")).result.result == "green"
+    assert (await trials(after, tree, purpose="sabotage")).result.result == "green"
+    found = await sabotage([one], tree, flowing.base_tree, 4, 1, trials, HubTrees(flowing.hub))
+    assert (found.made, found.unclear) == (4, ()), found
+    assert found.caught > 0
+    assert {run.result for run in found.runs} == {"green", "red"}

@@ -3,7 +3,7 @@
 import pytest
 
 from engine.models.roadmap import WorkOrder
-from gates.strength import gate_weakness, order_weaknesses, weakness
+from gates.strength import gate_weakness, inputs_weaknesses, order_weaknesses, weakness
 from tests.gates.bench import gate
 
 PROVE_NOTHING: list[tuple[list[str], str]] = [
@@ -23,6 +23,9 @@ PROVE_NOTHING: list[tuple[list[str], str]] = [
     (["python", "-c", "import os,sys; sys.exit(0 if os.path.exists('a') else 1)"], "a file is there"),
     (["python", "-c", "import os\nif not os.path.isfile('a'):\n    raise SystemExit(1)"], "a file is there"),
     (["python", "-c", "pass"], "whatever happens"),
+    (["python", "-c", "import time; time.sleep(3)"], "whatever happens"),
+    (["python", "-c", "from time import sleep; sleep(3)"], "whatever happens"),
+    (["python", "-c", "import time; time.sleep(3); print('done')"], "only prints"),
     (["python", "-c", "assert True"], "whatever happens"),
     (["python", "-c", "exit(0)"], "whatever happens"),
     (["python", "-c", ""], "whatever happens"),
@@ -141,3 +144,50 @@ def test_gates_and_orders_say_where_the_weak_command_is() -> None:
         }
     )  # fmt: skip
     assert [problem.where for problem in order_weaknesses(order)] == ["work order wo, acceptance shown"]
+
+
+TREE = [
+    "README.md",
+    "kit/a.py",
+    "kit/b.py",
+    "more/c.py",
+    "more/tests/test_c.py",
+    "tests/test_a.py",
+    "tests/conftest.py",
+]
+TREE += ["src/lib.rs", "tests/all.rs"]
+
+
+@pytest.mark.parametrize(
+    ("results", "argv", "inputs", "said"),
+    [
+        ("pytest", "pytest", ["kit/**"], ["more/tests/test_c.py and 2 more files of tests"]),
+        ("pytest", "pytest tests", ["kit/**"], ["tests/test_a.py and 1 more file of tests"]),
+        ("pytest", "pytest", ["**/test_*.py", "**/conftest.py"], ["all sources, such as kit/a.py"]),
+        ("unittest", "python -m unittest discover -s tests", ["docs/**"], ["tests/test_a.py", "all sources"]),
+        ("cargo-test", "cargo test", ["src/**"], ["tests/all.rs"]),
+        ("tap", "node --test", ["kit/**"], ["more/tests/test_c.py"]),
+    ],
+)
+def test_inputs_that_leave_out_tests_or_sources_are_warned_of(
+    results: str, argv: str, inputs: list[str], said: list[str]
+) -> None:
+    found = inputs_weaknesses(gate(run=tuple(argv.split()), results=results, inputs=inputs), TREE)
+    assert [problem.level for problem in found] == ["warning"] * len(said)
+    assert all(words in str(problem) for words, problem in zip(said, found, strict=True)), found
+
+
+@pytest.mark.parametrize(
+    ("results", "argv", "inputs"),
+    [
+        ("pytest", "pytest", []),
+        ("pytest", "pytest tests", ["kit/**", "tests/**"]),
+        ("pytest", "pytest", ["**/*.py"]),
+        ("pytest", "pytest more", ["more/**"]),
+        ("pytest", "pytest tests/test_a.py", ["kit/**"]),
+        ("cargo-test", "cargo test", ["src/**", "tests/*.rs"]),
+        ("none", "ruff check kit", ["kit/**"]),
+    ],
+)
+def test_control_inputs_that_cover_what_is_run_are_fine(results: str, argv: str, inputs: list[str]) -> None:
+    assert inputs_weaknesses(gate(run=tuple(argv.split()), results=results, inputs=inputs), TREE) == []

@@ -227,20 +227,19 @@ async def test_what_a_trial_showed_is_known_to_the_next_engine_by_the_signed_rep
 
 
 async def test_a_forged_note_of_a_trial_changes_nothing(bench: Bench, prover: Prover) -> None:
-    """The note of one trial is made to point to a report about another one."""
+    """The pointer of one trial is made to lead to a report about another one."""
     first = await land(bench, bench.change({"a": "1"}))
     (key,) = first.report.extra[TRIALS]
     forged = dict(first.report.extra[TRIALS][key])
     other = await bench.gates(bench.base_tree, gate("other", (*UNIT, "-f")))
-    text = key.removeprefix("sha256:")
-    note = bench.state / "reuse" / text[:2] / text[2:]
-    assert json.loads(note.read_text("utf-8")) == {"report": first.digest}
-    for content in ({"report": other.digest}, {"report": first.digest, "result": "green"}, {"entry": forged}, []):
-        note.write_text(json.dumps(content), encoding="utf-8")
+    name, pointers = key.removeprefix("sha256:"), bench.state / "reuse" / "pointers"
+    genuine = f"{name} {first.digest}\n"
+    assert genuine in pointers.read_text("ascii")
+    for text in (f"{name} {other.digest}\n", genuine, f"{name} {json.dumps(forged)}\n", f"{name}\n", ""):
+        pointers.write_text(text, encoding="utf-8")
         bench.runner = bench.make_runner("next")
         await land(bench, bench.change({"a": "2"}))
-        genuine = isinstance(content, dict) and content.get("report") == first.digest
-        assert prover.seen[-1].result.cached == genuine
+        assert prover.seen[-1].result.cached == (text == genuine)
 
 
 async def test_acceptance_is_ok_without_reasons(bench: Bench, prover: Prover) -> None:

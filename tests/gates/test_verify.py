@@ -3,7 +3,7 @@
 import base64
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,10 @@ import pytest
 
 from engine.errors import UserError
 from engine.git.door import UserGit
+from engine.git.hub import CommitInfo, Hub
 from engine.git.notes import attach, publish_notes
+from engine.models.roadmap import WorkOrder
+from gates.report import order_digest
 from gates.sign import PAYLOAD_TYPE, VerifyKey, open_keys
 from gates.strict_json import canonical
 from gates.verify import Court, recipe, verify_report
@@ -215,6 +218,31 @@ def test_an_earlier_commit_of_a_batch_leans_on_its_tip(reported: Reported) -> No
     assert [(one.commit, one.status) for one in listed] == [(earlier, "batch"), (tip, "proved")]
 
 
+def test_a_long_batch_is_judged_with_one_look_at_main(reported: Reported, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = reported.tree({"x": "y"})
+    signed = reported.sign(tree)
+    last = reported.base
+    for number in range(12):
+        last = reported.hub.commit(tree, [last], f"{number}\n\nBatch-Report: {signed.digest}\n", 0.0)
+    tip = reported.hub.commit(tree, [last], f"tip\n\nReport: {signed.digest}\n", 0.0)
+    reported.hub.move_main(tip, reported.base)
+    alone = reported.hub.commit(tree, [tip], f"another\n\nBatch-Report: {signed.digest}\n", 0.0)
+    reported.hub.move_main(alone, tip)
+    looks: list[str] = []
+    listed = Hub.commits_between
+
+    def counted(hub: Hub, old: str | None, new: str, **more: Any) -> list[CommitInfo]:
+        looks.append(new)
+        return listed(hub, old, new, **more)
+
+    monkeypatch.setattr(Hub, "commits_between", counted)
+    said = [one.status for one in court_of(reported).judge_range(reported.base, alone)]
+    assert said == [*["batch"] * 12, "proved", "false"]
+    assert looks.count(alone) == 2, "the range, and main"
+    assert len(looks) < 2 + 2 * 13
+    assert [one.status for one in court_of(reported).judge_range(last, tip)] == ["proved"]
+
+
 @pytest.mark.parametrize(
     ("fields", "why"), [({"kind": "gates"}, "by hand"), ({"result": "red"}, "says red")], ids=["by hand", "red"]
 )
@@ -285,6 +313,22 @@ def test_another_policy_than_the_bases_is_worth_a_remark(reported: Reported) -> 
 
         said = Court(reported.hub, reported.store, reported.signer.verify_key, policy_of=policy_of).judge(commit)
         assert (said.status, len(said.remarks), asked) == ("proved", remarks, [reported.base])
+
+
+def test_an_order_that_reads_otherwise_now_is_worth_a_remark(reported: Reported) -> None:
+    then, now = (WorkOrder(id="wo", title=title) for title in ("what was asked", "something else"))
+    commit = reported.land(reported.tree({"x": "y"}), work_order="wo", order=order_digest(then))
+    for written, remarks in (([then], 0), ([now, then], 0), ([], 0), ([now], 1)):
+        asked: list[tuple[list[str], str]] = []
+
+        def orders_of(
+            commits: Sequence[str], order: str, written: list[WorkOrder] = written, asked: list[Any] = asked
+        ) -> set[str]:
+            asked.append((list(commits), order))
+            return {order_digest(one) for one in written}
+
+        said = Court(reported.hub, reported.store, reported.signer.verify_key, orders_of=orders_of).judge(commit)
+        assert (said.status, len(said.remarks), asked) == ("proved", remarks, [([commit, reported.base], "wo")])
 
 
 def test_the_recipe_names_the_payload_type_once_and_right(reported: Reported) -> None:

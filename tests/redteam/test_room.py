@@ -15,6 +15,7 @@ import pytest
 from nights import a_night, opener_of
 from textual.content import Content
 
+from engine.approvals.dangers import judge
 from engine.artifacts import ArtifactStore
 from engine.commands import execute
 from engine.effects.operations import ask
@@ -27,7 +28,6 @@ from engine.models.task import Operation
 from engine.state import Approval, Order, State
 from swarm_tui.app import RoomApp
 from swarm_tui.room.canary_files import flow_files
-from swarm_tui.room.danger import judge
 from swarm_tui.room.palette import NightSearch, matcher_of
 from swarm_tui.room.pulse import Sampler, Wanted
 from swarm_tui.room.question import Line
@@ -178,21 +178,20 @@ async def test_an_answer_to_something_else_under_the_same_id_is_refused(
     assert (answer["ok"], len(events)) == (taken, int(taken))
 
 
-def test_a_question_takes_no_id_that_another_one_has() -> None:
+async def test_a_question_takes_no_id_that_another_one_has() -> None:
     """Ids have 40 bits: with two questions of his own somebody finds two of one id in a second."""
     order = Order(WorkOrder(id="one", title="t", kind="feature", goal="g"))
     harvest: Any = SimpleNamespace(tree="1" * 40, base_commit="2" * 40)
     state = State()
-    world: Any = SimpleNamespace(
-        state=lambda: state, settings=Settings, ports=SimpleNamespace(clock=SimpleNamespace(now=lambda: 0.0))
-    )
-    (first, *_) = ask(world, order, "one.1", Operation(argv=["ls"]), harvest)
-    ident, digest = first.fields["approval"], first.fields["hash"]
-    state.approvals[ident] = an_approval(ident, digest)
-    (again, *_) = ask(world, order, "one.1", Operation(argv=["ls"]), harvest)
-    assert again.fields["approval"] == ident  # the control: the same question keeps its id
+    hub = SimpleNamespace(ids_at=lambda tree, paths: {}, entries=lambda tree: [])
+    clock = SimpleNamespace(now=lambda: 0.0)
+    world: Any = SimpleNamespace(state=lambda: state, settings=Settings, ports=SimpleNamespace(clock=clock), hub=hub)
+    (first, *_) = await ask(world, order, "one.1", Operation(argv=["ls"]), harvest)
+    ident = first.fields["approval"]
+    (again, *_) = await ask(world, order, "one.1", Operation(argv=["ls"]), harvest)
+    assert again.fields["approval"] == ident  # the control: nothing has it
     state.approvals[ident] = an_approval(ident, "of something else")
-    (other, parked) = ask(world, order, "one.1", Operation(argv=["ls"]), harvest)
+    (other, parked) = await ask(world, order, "one.1", Operation(argv=["ls"]), harvest)
     assert other.fields["approval"] != ident
     assert parked.fields["approval"] == other.fields["approval"]
 

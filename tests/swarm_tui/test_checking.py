@@ -124,3 +124,38 @@ def test_settings_that_differ_from_the_committed_ones_are_a_warning(
     desk.write("swarm.toml", f"{AGENT}{GOOD}# a comment\n")
     (found,) = problems(desk, capsys)
     assert (found["where"], found["level"]) == ("swarm.toml", "warning")
+
+
+def test_inputs_that_leave_out_tests_are_warned_of(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    desk.write("tests/test_a.py", "")
+    desk.write("swarm.toml", f'{AGENT}{GOOD}inputs = ["tools/**"]\n')
+    desk.commit()
+    (found,) = problems(desk, capsys)
+    assert (found["where"], found["level"]) == ("gate unit", "warning")
+    assert "leave out tests/test_a.py" in found["what"]
+    desk.write("swarm.toml", f'{AGENT}{GOOD}inputs = ["tools/**", "tests/**"]\n')
+    desk.commit()
+    assert problems(desk, capsys) == []
+
+
+ORDER = '[[work_order]]\nid = "one"\ntitle = "One"\n'
+
+
+@pytest.mark.parametrize(
+    ("settings", "roadmap", "told"),
+    [
+        (GOOD, "", False),
+        (GOOD, ORDER + "draft = true\n", False),
+        (GOOD, ORDER, True),
+        (GOOD + '[agents.mine]\nkind = "command"\nrun = ["python3", "tools/agent.py"]\n', "", True),
+        (AGENT + GOOD, ORDER, False),
+    ],
+    ids=["gates alone", "only a draft", "an order", "an agent without a role", "an agent that works"],
+)
+def test_who_wants_the_gates_alone_is_not_told_to_add_agents(
+    desk: Desk, capsys: pytest.CaptureFixture[str], settings: str, roadmap: str, told: bool
+) -> None:
+    desk.write("swarm.toml", settings)
+    desk.write("roadmap.toml", 'schema = "roadmap/1"\n' + roadmap)
+    desk.commit()
+    assert any("role implementer" in one["what"] for one in problems(desk, capsys)) is told

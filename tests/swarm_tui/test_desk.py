@@ -6,9 +6,9 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
+from engine.approvals.dangers import judge
 from engine.history import History
 from engine.state import Approval, State
-from swarm_tui.room.danger import judge
 from swarm_tui.room.desk import GUARD_S, QUIET_S, Desk, Guard
 from swarm_tui.room.question import Line, question_of, quoted
 from swarm_tui.widgets.sheet import MORE, laid_out

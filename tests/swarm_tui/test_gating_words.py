@@ -47,6 +47,7 @@ def text(said: Mapping[str, Any], log: list[str]) -> str:
 def test_a_gate_is_one_line_with_glyph_word_time_and_counts() -> None:
     assert words.finished_row(GREEN, 6) == "✔ unit    green        1.2 s  5 passed"
     assert words.finished_row(RED, 6) == "✘ stress  red       1:15 min  2 passed, 1 failed, 1 lost"
+    assert words.finished_row({**RED, "lost": 1}, 6) == words.finished_row(RED, 6), "as the event has it"
     assert words.finished_row({**GREEN, "cached": True}, 6) == "✔ unit    green    as before  5 passed"
     assert words.finished_row(SKIPPED, 6).endswith('skipped             it needs "stress", which was red.')
     assert words.running_row("unit", 4, 2.0, 12, 1) == "▶ unit  running      2.0 s  12 done, 1 failed"

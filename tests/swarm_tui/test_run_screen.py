@@ -124,7 +124,7 @@ async def test_prompt_task_and_sandbox_are_read_from_its_folder_and_are_no_marku
         assert text(screen, "prompt") == "Do it [b]well[/b] ␛[31m"
         assert '"role": "implementer",' in text(screen, "task")
         sandbox = text(screen, "sandbox")
-        for part in ("agent --now", "network   open", "write     /w", "read      /r", "PATH", "1:00 in all"):
+        for part in ("agent --now", "hosts     a.example", "write     /w", "read      /r", "PATH", "1:00 in all"):
             assert part in sandbox
 
 
@@ -242,7 +242,7 @@ async def test_a_folder_full_of_nonsense_is_drawn_all_the_same(told: Told) -> No
     (side / "task.json").write_bytes(b"\xff\xfe\n" * 9_000)
     (side / "handoff.json").write_text(DEEP, encoding="utf-8")
     (side / "usage.json").write_text('{"tokens": [[[1]]], "cost": "\\ud800"}', encoding="utf-8")
-    (side.parent / "spec.json").write_text('{"argv": 7, "wall_s": "x", "network": [], "env": {}}', encoding="utf-8")
+    (side.parent / "spec.json").write_text('{"argv": 7, "wall_s": "x", "hosts": 7, "env": {}}', encoding="utf-8")
     async with looking(told) as (app, pilot):
         screen = await opened(app, pilot)
         for key in "123456":
@@ -250,4 +250,4 @@ async def test_a_folder_full_of_nonsense_is_drawn_all_the_same(told: Told) -> No
             await pilot.pause()
         assert "prompt.md" in text(screen, "prompt")
         assert "5000 more lines are not shown" in text(screen, "task")
-        assert "network   unknown" in text(screen, "sandbox")
+        assert "hosts     unknown" in text(screen, "sandbox")

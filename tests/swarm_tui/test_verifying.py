@@ -21,6 +21,7 @@ from engine.git.hub import Hub
 from engine.git.notes import NOTES, attach, publish_notes
 from engine.git.publish import Published, publish
 from engine.models.report import GateResult
+from engine.models.roadmap import WorkOrder
 from engine.ports import GateRequest
 from swarm_tui.proving import open_bench, settings_at
 from swarm_tui.rerunning import MOST_TOLD, differences
@@ -50,6 +51,9 @@ class T(unittest.TestCase):
         self.assertNotEqual(os.environ.get("TZ"), "Etc/GMT-9")
 """
 
+ORDER = WorkOrder(id="wo", title="Say two", kind="refactor", goal="The value is two.")
+WRITTEN = '[[work_order]]\nid = "wo"\ntitle = "Say two"\nkind = "refactor"\ngoal = "The value is two."\n'
+
 
 class Landed:
     """A repository whose newest commit on main was gated and landed as an engine does it."""
@@ -76,7 +80,7 @@ class Landed:
         request = GateRequest(
             key="land@1", tree=tree, base_tree=self.hub.tree_of(self.base), base_commit=self.base,
             repository=self.hub.root_commit(), gates=tuple(settings.gate), policy=policy_digest(settings),
-            change="agent/wo/1-aaaaaaaa", work_order="wo",
+            change="agent/wo/1-aaaaaaaa", work_order="wo", order=ORDER,
         )  # fmt: skip
 
         async def emit(kind: str, fields: dict[str, Any]) -> None:
@@ -120,6 +124,15 @@ def test_a_commit_a_range_and_a_file_are_told_apart_from_what_is_not_proved(
     text = said(capsys)
     assert text.startswith(f"✔ green report for tree {landed.report.tree}\n")
     assert "unit: green, 2 passed, 0 failed, 0 skipped" in text
+
+
+def test_an_order_that_was_rewritten_since_is_told(landed: Landed, capsys: pytest.CaptureFixture[str]) -> None:
+    assert landed.report.order.startswith("sha256:")
+    roadmap = landed.repo.path / "roadmap.toml"
+    for text, told in ((WRITTEN, False), (WRITTEN.replace("is two", "is three"), True), ("", False)):
+        roadmap.write_text(text, encoding="utf-8")
+        assert landed.verify("main") == 0
+        assert ("The work order wo read otherwise" in said(capsys)) is told, text
 
 
 def test_what_is_false_is_told_in_a_sentence_with_what_to_do(

@@ -101,7 +101,7 @@ class Told:
         (folder / "log").write_text("first line\nneedle in the log\nlast line\n", encoding="utf-8")
         (folder / "side" / "prompt.md").write_text("Do it [b]well[/b] \x1b[31m\n", encoding="utf-8")
         (folder / "side" / "task.json").write_text(json.dumps({"role": "implementer", "attempt": 1}), encoding="utf-8")
-        spec = {"argv": ["agent", "--now"], "cwd": "/w", "writable": ["/w"], "readable": ["/r"], "network": True,
+        spec = {"argv": ["agent", "--now"], "cwd": "/w", "writable": ["/w"], "readable": ["/r"], "hosts": ["a.example"],
                 "env": ["PATH"], "wall_s": 60.0, "idle_s": 5.0, "leash": True}  # fmt: skip
         (folder / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
         (folder / "result.json").write_text(json.dumps({"end": "exited", "dropped_bytes": 0}), encoding="utf-8")

@@ -1,22 +1,19 @@
-"""Loaded from source by the launchers for Rust: packages, what a build made, and the tripwires laid into it."""
+"""Loaded from source by the launchers for Rust: packages, and what a build made."""
 
 import fnmatch
 import json
 import os
-import secrets
-import shutil
 import sys
-import tomllib
 from pathlib import Path
 
-_MOST_TRIPWIRES = 2
-_KINDS = ("bin", "test", "example", "bench")
-_SHAPES = (
-    "#[test]\nfn {test}() {{\n    assert_eq!(std::hint::black_box({a}), {b});\n}}\n",
-    "#[test]\nfn {test}() {{\n    assert!(std::hint::black_box({a}) > {b});\n}}\n",
-    '#[test]\nfn {test}() {{\n    if std::hint::black_box({a}) < {b} {{\n        panic!("{test}");\n    }}\n}}\n',
-    "#[test]\nfn {test}() -> Result<(), u64> {{\n    Err(std::hint::black_box({b} - {a}))\n}}\n",
-)
+KINDS = ("bin", "test", "example", "bench")
+
+
+def read(plan, tree, env, complete):
+    """What `cargo metadata` says; None when it says nothing. complete: as in `watcher`."""
+    argv = [plan["program"], "metadata", "--no-deps", "--format-version", "1", *plan["shared"]]
+    status, raw = complete(argv, tree, env)
+    return Workspace(json.loads(raw), plan, tree) if status == 0 and raw is not None else None
 
 
 class Workspace:
@@ -75,7 +72,7 @@ def _name_of(spec):
 
 def label(package, target):
     """`package::lib`, `package::test/name` and so on: the first part of a test's id."""
-    kind = next((kind for kind in target["kind"] if kind in _KINDS), "")
+    kind = next((kind for kind in target["kind"] if kind in KINDS), "")
     return f"{package['name']}::{kind}/{target['name']}" if kind else f"{package['name']}::lib"
 
 
@@ -126,10 +123,11 @@ class Build:
 
     def programs(self, cargo):
         """The test programs in the order in which cargo would run them."""
-        found = [self._program(package, target, path, cargo) for package, target, path in self._tests]
+        found = [self.program(package, target, path, cargo) for package, target, path in self._tests]
         return sorted(found, key=lambda program: program.label)
 
-    def _program(self, package, target, path, cargo):
+    def program(self, package, target, path, cargo):
+        """A test program of this build, as cargo would run it."""
         folder = self._found.folder(package)
         script = self._scripts.get(package["id"], {})
         env = {**self._env, **_package_variables(package)}
@@ -180,84 +178,22 @@ def _package_variables(package):
     return {**own, **{f"CARGO_PKG_{name}": value for name, value in values.items()}}
 
 
-def _manifest(package):
+def manifest(package, *words):
+    """The package's manifest, parsed; {} where it can have none of these words, which spares the parser's start."""
     try:
-        return tomllib.loads(Path(package["manifest_path"]).read_text(encoding="utf-8"))
+        text = Path(package["manifest_path"]).read_text(encoding="utf-8")
+        if not any(word in text for word in (*words, "\\")):  # a key may be spelled with escapes
+            return {}
+        import tomllib
+
+        return tomllib.loads(text)
     except (OSError, ValueError):
         return {}
 
 
 def _has_harness(package, target):
-    manifest = _manifest(package)
-    kind = next((kind for kind in target["kind"] if kind in _KINDS), "lib")
-    tables = [manifest.get("lib") or {}] if kind == "lib" else manifest.get(kind) or []
+    found = manifest(package, "harness")
+    kind = next((kind for kind in target["kind"] if kind in KINDS), "lib")
+    tables = [found.get("lib") or {}] if kind == "lib" else found.get(kind) or []
     named = [table for table in tables if kind == "lib" or table.get("name") == target["name"]]
     return all(table.get("harness", True) is not False for table in named)
-
-
-class Tripwires:
-    """Lays an integration test that must fail, of random name and shape, into some selected packages; leaving the
-    block takes the files away again. `laid`: into how many.
-
-    A package gets none that looks for its tests nowhere (`autotests = false`). Each costs the compiler's start and a
-    link, so it is two packages at most, other ones every time.
-    """
-
-    def __init__(self, found):
-        pick = secrets.SystemRandom()
-        self.name, self.test = f"swarm_{secrets.token_hex(6)}", f"t{secrets.token_hex(4)}"
-        able = [package for package in found.selected if _finds_tests(package, found)]
-        self._chosen = pick.sample(able, min(len(able), _MOST_TRIPWIRES))
-        low = pick.randrange(1, 1000)
-        self._text = pick.choice(_SHAPES).format(test=self.test, a=low, b=low + pick.randrange(1, 1000))
-        self._folders = [found.folder(package) / "tests" for package in self._chosen]
-        self._files, self._made = [], []
-
-    @property
-    def laid(self):
-        return len(self._files)
-
-    def __enter__(self):
-        try:
-            for folder in self._folders:
-                if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-                    continue
-                if not folder.exists():
-                    folder.mkdir()
-                    self._made.append(folder)
-                file = folder / f"{self.name}.rs"
-                with file.open("x", encoding="utf-8", newline="\n") as opened:
-                    opened.write(self._text)
-                self._files.append(file)
-        except OSError:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_):
-        for file in self._files:
-            file.unlink(missing_ok=True)
-        for folder in self._made:
-            try:
-                folder.rmdir()
-            except OSError:
-                pass  # somebody has put something there
-
-    def clean(self, programs):
-        """Take what was built of them out of the build folder, which may be kept warm for a long time."""
-        for profile in {path.parent.parent for path in programs}:
-            for file in [*profile.glob(f"deps/{self.name}*"), *profile.glob(f"deps/lib{self.name}*")]:
-                file.unlink(missing_ok=True)
-            for folder in profile.glob(f"incremental/{self.name}*"):
-                shutil.rmtree(folder, ignore_errors=True)
-            for mark in profile.glob(f".fingerprint/*/test-integration-test-{self.name}"):
-                shutil.rmtree(mark.parent, ignore_errors=True)
-
-
-def _finds_tests(package, found):
-    """Whether cargo takes any file in the package's `tests` folder as a test, and the package lies in the tree."""
-    manifest = _manifest(package)
-    settings = manifest.get("package") or {}
-    old = package.get("edition", "2015") == "2015" and any(manifest.get(kind) for kind in ("lib", *_KINDS))
-    finds = settings.get("autotests", not old) is not False
-    return bool(finds) and found.folder(package).resolve().is_relative_to(found.tree.resolve())

@@ -4,25 +4,23 @@ PLAN is JSON with the fields of `CargoTest`. Nobody but this process writes resu
 nothing alone: passed means exit code 0, the line of the test, and the summary of the run.
 """
 
-import json
 import re
-import signal
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 
-def _source(name):
-    """A neighbour, compiled from its source: a cached `.pyc` could have been planted by an earlier run."""
-    path = Path(__file__).with_name(name)
-    module = type(sys)("swarm_" + path.stem)
+def _watcher():
+    """What all launchers share, compiled from its source: a cached `.pyc` could have been planted by an earlier run."""
+    path = Path(__file__).with_name("watcher.py")
+    module = type(sys)("swarm_watcher")
     module.__file__ = str(path)
     exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), module.__dict__)
     return module
 
 
-watcher = _source("watcher.py")
-workspace = _source("cargo_workspace.py")
+watcher = _watcher()
+workspace = watcher.source("cargo_workspace.py")
+tripwire = watcher.source("cargo_tripwires.py")
 
 _LISTED = re.compile(r"^(.+): (?:test|benchmark)$")
 _SUMMARY = re.compile(r"^test result: ok\. 1 passed; 0 failed; 0 ignored; ")
@@ -34,61 +32,62 @@ _FAILED_STATUS = 101
 _JOBS = 2
 
 
+class Trap:
+    """A test that must fail, in a test program. is_kept: it was built by an earlier run."""
+
+    def __init__(self, program, test, *, is_kept=False):
+        self.program, self.test, self.is_kept = program, test, is_kept
+
+
 class Run:
     """One run of `cargo test`."""
 
     def __init__(self, exchange, tree, plan):
-        self.plan, self.tree = plan, Path(tree)
-        self.results = watcher.recorder(exchange)
+        self.plan, self.tree = plan, tree
+        self.report = watcher.Report(exchange, "cargo test")
         self.env = watcher.environment(plan["program"])
-        self.ok = True
-
-    def problem(self, text, name=""):
-        self.ok = False
-        self.results.record({"kind": "problem", "text": text, "id": name})
-        watcher.say(f"problem: {text}")
-
-    def test(self, name, outcome, how="error"):
-        if outcome == "failed":
-            self.ok = False
-        self.results.tests += 1
-        self.results.record({"kind": "test", "id": name, "outcome": outcome, "how": how})
-        watcher.say(f"test {name} ... {outcome}")
-
-    def finish(self):
-        status = 0 if self.ok else 1
-        self.results.finish(status)
-        return status
+        self.at_once = plan["jobs"] or _JOBS
 
     def go(self):
         """Everything; gives the status to end with."""
         plan = self.plan
-        self.results.record({"kind": "begin", "runner": "cargo test"})
-        argv = [plan["program"], "metadata", "--no-deps", "--format-version", "1", *plan["shared"]]
-        status, raw = watcher.complete(argv, self.tree, self.env)
-        if status != 0 or raw is None:
-            self.problem("cargo could not read the workspace (see the log)")
-            return self.finish()
-        found = workspace.Workspace(json.loads(raw), plan, self.tree)
-        if not plan["doc"]:
-            self._programs(found)
-        if self.ok and (plan["doc"] or not plan["targets"]) and found.has_documentation_tests():
-            self._documentation(found)
-        return self.finish()
+        found = workspace.read(plan, self.tree, self.env, watcher.complete)
+        if found is None:
+            self.report.problem("cargo could not read the workspace (see the log)")
+            return self.report.finish()
+        documented = (plan["doc"] or not plan["targets"]) and found.has_documentation_tests()
+        if plan["doc"]:
+            documentation = self._documentation_output() if documented else None
+        else:
+            documentation = self._programs(found, documented=documented)
+        if documentation is not None:
+            self._documentation(found, *documentation)
+        return self.report.finish()
 
     # ---- test programs
 
-    def _programs(self, found):
-        with workspace.Tripwires(found) as tripwires:
-            built = self._build(found, tripwires)
+    def _programs(self, found, *, documented):
+        """Builds and runs the test programs; gives what cargo says of documentation tests, None when it did not run."""
+        kept = tripwire.kept(found, self.plan, self.env)
+        with tripwire.Tripwires(found, workspace.manifest, kept) as tripwires:
+            build, programs = self._build(found, tripwires)
         try:
-            if built is not None:
-                self._run_programs(built, tripwires)
+            if programs is None:
+                return None
+            traps = [Trap(program, tripwires.test) for program in programs if program.target == tripwires.name]
+            again = kept.some(found.selected, tripwires.laid) if kept is not None else []
+            for package, path, test in again:
+                target = {"name": path.stem, "kind": ["test"]}
+                traps.append(Trap(build.program(package, target, path, Path(self.plan["program"])), test, is_kept=True))
+            rest = [program for program in programs if program.target != tripwires.name]
+            todo = self._listed(rest)
+            self._spring(traps, tripwires, kept)
+            return self._run_programs(rest, todo, documented=documented)
         finally:
-            tripwires.clean([program.path for program in built or []])
+            tripwires.clean([program.path for program in programs or []])
 
     def _build(self, found, tripwires):
-        """The test programs, or None when they could not be built."""
+        """What cargo said, and the test programs; None when they could not be built."""
         plan = self.plan
         chosen = ["--test", tripwires.name] if plan["targets"] and tripwires.laid else []
         argv = [plan["program"], "test", "--no-run", "--message-format=json", *plan["build"], *chosen]
@@ -97,52 +96,66 @@ class Run:
         status = watcher.run(argv, self.tree, self.env, lines.feed)
         lines.end()
         for target in sorted(build.broken):
-            self.problem(f"{target} could not be compiled", target)
+            self.report.problem(f"{target} could not be compiled", target)
         if status != 0 and not build.broken:
-            self.problem("the tests could not be compiled (see the log)")
-        return None if status != 0 or build.broken else build.programs(Path(plan["program"]))
+            self.report.problem("the tests could not be compiled (see the log)")
+        return build, None if status != 0 or build.broken else build.programs(Path(plan["program"]))
 
-    def _run_programs(self, programs, tripwires):
+    def _spring(self, traps, tripwires, kept):
+        """Runs the tests that must fail, before any other test can have a say in it."""
+        if not traps and not tripwires.laid:
+            return
+        sprung = list(watcher.each(self._springs, traps, self.at_once))
+        tripped = all(sprung) and sum(not trap.is_kept for trap in traps) == tripwires.laid
+        self.report.tripwire(tripwires.name if tripwires.laid else traps[0].test, tripped)
+        if kept is not None and tripped:
+            for trap in traps:
+                if not trap.is_kept:
+                    kept.keep(trap.program.label.partition("::")[0], trap.program.path, trap.test)
+        elif kept is not None:
+            kept.drop()
+
+    def _run_programs(self, programs, todo, *, documented):
         before = {program.path: _state(program.path) for program in programs}
-        traps = [program for program in programs if program.target == tripwires.name]
-        rest = [program for program in programs if program.target != tripwires.name]
-        todo = []
-        for program in rest:
-            todo += self._listed(program)
-        self.results.record({"kind": "planned", "ids": [name for name, _, _ in todo]})
-        sprung = [self._springs(program, tripwires) for program in traps]
-        sprung += [False] * (tripwires.laid - len(traps))
-        with ThreadPoolExecutor(self.plan["jobs"] or _JOBS) as pool:
-            for name, outcome, how, output in pool.map(self._one, todo):
-                if outcome == "failed":
-                    watcher.say(f"---- {name} ----\n{output}")
-                self.test(name, outcome, how)
+        self.report.planned([name for name, _, _ in todo])
+        # cargo starts at the documentation tests when all else has ended. Most of their time is one compiler's.
+        aside = watcher.Aside(self._documentation_output) if documented and self.at_once > 1 else None
+        for name, outcome, how, output in watcher.each(self._one, todo, self.at_once):
+            if outcome == "failed":
+                watcher.say(f"---- {name} ----\n{output}")
+            self.report.test(name, outcome, how)
         for path, state in before.items():
             if _state(path) != state:
-                self.problem(f"the test program {path.name} was changed while the tests ran")
-        if sprung:
-            state = "tripped" if all(sprung) else "silent"
-            self.ok = self.ok and state == "tripped"
-            self.results.record({"kind": "tripwire", "state": state, "id": tripwires.name})
+                self.report.problem(f"the test program {path.name} was changed while the tests ran")
+        if not documented:
+            return None
+        return aside.result() if aside is not None else self._documentation_output()
 
-    def _listed(self, program):
+    def _listed(self, programs):
         """(id, its own name, program) of each test that is to run; skipped ones are recorded here."""
-        plan = self.plan
-        if not program.harness:
-            chosen = not plan["filters"] or any(word in "main" for word in plan["filters"])
-            return [(f"{program.label}::main", "", program)] if chosen and plan["ignored"] != "only" else []
-        every, ignored = self._names(program), self._names(program, "--ignored")
-        if every is None or ignored is None:
-            self.problem(f"{program.label} could not list its tests")
-            return []
-        if len(set(every)) != len(every):
-            self.problem(f"{program.label} lists a test twice")
-        skipped = set(ignored) if not plan["ignored"] else set()
-        wanted = ignored if plan["ignored"] == "only" else every
-        for name in wanted:
-            if name in skipped:
-                self.test(f"{program.label}::{name}", "skipped")
-        return [(f"{program.label}::{name}", name, program) for name in wanted if name not in skipped]
+        plan, found = self.plan, []
+        for program, names in zip(programs, watcher.each(self._all_names, programs, _JOBS), strict=True):
+            if not program.harness:
+                chosen = not plan["filters"] or any(word in "main" for word in plan["filters"])
+                found += [(f"{program.label}::main", "", program)] if chosen and plan["ignored"] != "only" else []
+                continue
+            every, ignored = names
+            if every is None or ignored is None:
+                self.report.problem(f"{program.label} could not list its tests")
+                continue
+            if len(set(every)) != len(every):
+                self.report.problem(f"{program.label} lists a test twice")
+            skipped = set(ignored) if not plan["ignored"] else set()
+            wanted = ignored if plan["ignored"] == "only" else every
+            for name in wanted:
+                if name in skipped:
+                    self.report.test(f"{program.label}::{name}", "skipped")
+            found += [(f"{program.label}::{name}", name, program) for name in wanted if name not in skipped]
+        return found
+
+    def _all_names(self, program):
+        """(its tests, those of them that are ignored) of a program with libtest's main."""
+        return (self._names(program), self._names(program, "--ignored")) if program.harness else ([], [])
 
     def _names(self, program, *more):
         words = [str(program.path), "--list", "--format", "terse", *more, *self.plan["choose"], *self.plan["filters"]]
@@ -172,29 +185,34 @@ class Run:
         words = [str(program.path), own, "--exact", "--test-threads=2", "--color=never", *ignored]
         return _started(watcher.captured, words, program)
 
-    def _springs(self, program, tripwires):
-        status, output = self._alone(program, tripwires.test)
-        return status == _FAILED_STATUS and _said_failed(tripwires.test, output.split("\n"))
+    def _springs(self, trap):
+        status, output = self._alone(trap.program, trap.test)
+        return status == _FAILED_STATUS and _said_failed(trap.test, output.split("\n"))
 
     # ---- documentation tests
 
-    def _documentation(self, found):
+    def _documentation_output(self):
+        """(status, output) of cargo's run of the documentation tests."""
         plan = self.plan
         ignored = {"only": ["--ignored"], "too": ["--include-ignored"]}.get(plan["ignored"], [])
-        words = ["--color=never", "--test-threads", str(plan["jobs"] or _JOBS), *ignored, *plan["choose"]]
+        words = ["--color=never", "--test-threads", str(self.at_once), *ignored, *plan["choose"]]
         argv = [plan["program"], "test", "--doc", "--no-fail-fast", *plan["build"], "--", *words, *plan["filters"]]
-        status, raw = watcher.complete(argv, self.tree, self.env)
+        return watcher.complete(argv, self.tree, self.env)
+
+    def _documentation(self, found, status, raw):
         text = (raw or b"").decode("utf-8", "backslashreplace")
         if status != 0:
             watcher.say(text[: 1 << 20])
         said, announced, passed = read_documentation(text)
         for name, place in _documentation_ids(list(said), found).items():
-            self.test(place, said[name], "assertion")
+            self.report.test(place, said[name], "assertion")
         outcomes = list(said.values())
         if status != 0 and "failed" not in outcomes:
-            self.problem(f"the documentation tests ended with exit code {status} although none failed (see the log)")
+            self.report.problem(
+                f"the documentation tests ended with exit code {status} although none failed (see the log)"
+            )
         if raw is None or passed != outcomes.count("passed") or announced != len(said):
-            self.problem("the documentation tests' results do not agree with their number (see the log)")
+            self.report.problem("the documentation tests' results do not agree with their number (see the log)")
 
 
 def read_documentation(text):
@@ -251,12 +269,5 @@ def _state(path):
     return state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
 
 
-def main():
-    watcher.protect()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    exchange, tree, plan = sys.argv[1:]
-    sys.exit(Run(exchange, tree, json.loads(plan)).go())
-
-
 if __name__ == "__main__":
-    main()
+    watcher.main(lambda *given: Run(*given).go())

@@ -5,16 +5,16 @@ import sys
 from pathlib import Path
 
 
-def _source(name):
-    """A neighbour, compiled from its source: a cached `.pyc` could have been planted by an earlier run."""
-    path = Path(__file__).with_name(name)
-    module = type(sys)("swarm_" + path.stem)
+def _watcher():
+    """What all launchers share, compiled from its source: a cached `.pyc` could have been planted by an earlier run."""
+    path = Path(__file__).with_name("watcher.py")
+    module = type(sys)("swarm_watcher")
     module.__file__ = str(path)
     exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), module.__dict__)
     return module
 
 
-watcher = _source("watcher.py")
+watcher = _watcher()
 _SHOWN = 5
 
 
@@ -54,31 +54,22 @@ def _place(said):
     return f"{main.get('file_name')}:{main.get('line_start')}: {what}" if main else what
 
 
-def main():
-    watcher.protect()
-    exchange, tree, raw = sys.argv[1:]
-    plan = json.loads(raw)
-    results = watcher.recorder(exchange)
-    results.record({"kind": "begin", "runner": "cargo " + plan["command"]})
-    seen = Diagnostics(watcher.say)
+def run(exchange, tree, plan):
+    report, seen = watcher.Report(exchange, f"cargo {plan['command']}"), Diagnostics(watcher.say)
     lines = watcher.Lines(seen.take)
     argv = [plan["program"], plan["command"], "--message-format=json", *plan["arguments"]]
     status = watcher.run(argv, tree, watcher.environment(plan["program"]), lines.feed)
     lines.end()
     watcher.say(f"{seen.errors} errors, {seen.warnings} warnings")
-    wrong = []
     if seen.errors:
         some = "; ".join([place for place in seen.first if not place.startswith("aborting due to")][:_SHOWN])
-        wrong.append(f"{seen.errors} errors: {some}")
+        report.problem(f"{seen.errors} errors: {some}")
     elif status != 0:
-        wrong.append(f"cargo {plan['command']} ended with exit code {status} (see the log)")
+        report.problem(f"cargo {plan['command']} ended with exit code {status} (see the log)")
     elif seen.finished is not True:
-        wrong.append(f"cargo {plan['command']} ended with exit code 0 without saying that the build is finished")
-    for text in wrong:
-        results.record({"kind": "problem", "text": text, "id": ""})
-    results.finish(1 if wrong else 0)
-    sys.exit(1 if wrong else 0)
+        report.problem(f"cargo {plan['command']} ended with exit code 0 without saying that the build is finished")
+    return report.finish()
 
 
 if __name__ == "__main__":
-    main()
+    watcher.main(run)

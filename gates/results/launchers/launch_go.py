@@ -8,21 +8,20 @@ program early, or hides failures, is seen by its silence.
 import json
 import re
 import secrets
-import signal
 import sys
 from pathlib import Path
 
 
-def _source(name):
-    """A neighbour, compiled from its source: a cached `.pyc` could have been planted by an earlier run."""
-    path = Path(__file__).with_name(name)
-    module = type(sys)("swarm_" + path.stem)
+def _watcher():
+    """What all launchers share, compiled from its source: a cached `.pyc` could have been planted by an earlier run."""
+    path = Path(__file__).with_name("watcher.py")
+    module = type(sys)("swarm_watcher")
     module.__file__ = str(path)
     exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), module.__dict__)
     return module
 
 
-watcher = _source("watcher.py")
+watcher = _watcher()
 
 _OUTCOMES = {"pass": "passed", "fail": "failed", "skip": "skipped"}
 _NOT_FOR_LIST = frozenset(
@@ -134,32 +133,19 @@ class Run:
     """One run of `go test`."""
 
     def __init__(self, exchange, tree, plan):
-        self.plan, self.tree, self.ok = plan, Path(tree), True
-        self.results = watcher.recorder(exchange)
+        self.plan, self.tree = plan, tree
+        self.report = watcher.Report(exchange, "go test")
         self.env = watcher.environment(plan["program"])
 
-    def problem(self, text, name=""):
-        self.ok = False
-        self.results.record({"kind": "problem", "text": text, "id": name})
-        watcher.say(f"problem: {text}")
-
-    def test(self, name, outcome):
-        self.ok = self.ok and outcome != "failed"
-        self.results.tests += 1
-        self.results.record({"kind": "test", "id": name, "outcome": outcome, "how": "assertion"})
-        watcher.say(f"test {name} ... {outcome}")
-
     def go(self):
-        plan = self.plan
-        self.results.record({"kind": "begin", "runner": "go test"})
-        stream = Stream(self.test, self.problem, watcher.say)
+        """Everything; gives the status to end with."""
+        plan, report = self.plan, self.report
+        stream = Stream(lambda name, outcome: report.test(name, outcome, "assertion"), report.problem, watcher.say)
         status = self._stream(stream.take, [f"-{name}={value}" for name, value in plan["flags"]], plan["packages"])
         stream.end(status)
-        if self.ok:
+        if report.ok:
             self._tripwires()
-        status = 0 if self.ok else 1
-        self.results.finish(status)
-        return status
+        return report.finish()
 
     def _stream(self, take, flags, packages, *, quiet=False):
         lines = watcher.Lines(take)
@@ -200,9 +186,7 @@ class Run:
             for file in files:
                 file.unlink(missing_ok=True)
         silent = [package for package, _, _ in packages if package not in failed]
-        self.ok = self.ok and not silent
-        state = "silent" if silent else "tripped"
-        self.results.record({"kind": "tripwire", "state": state, "id": ", ".join(silent[:5]) or name})
+        self.report.tripwire(", ".join(silent[:5]) or name, not silent)
 
     def _with_tests(self):
         """(import path, folder, package name) of every package in the tree that has tests."""
@@ -210,7 +194,7 @@ class Run:
         argv = [self.plan["program"], "list", "-json", *flags, *self.plan["packages"]]
         status, raw = watcher.complete(argv, self.tree, self.env)
         if status != 0 or raw is None:
-            self.problem("go could not list the packages (see the log)")
+            self.report.problem("go could not list the packages (see the log)")
             return []
         found, text, decoder, at = [], raw.decode("utf-8", "replace").strip(), json.JSONDecoder(), 0
         while at < len(text):
@@ -223,12 +207,5 @@ class Run:
         return found
 
 
-def main():
-    watcher.protect()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    exchange, tree, plan = sys.argv[1:]
-    sys.exit(Run(exchange, tree, json.loads(plan)).go())
-
-
 if __name__ == "__main__":
-    main()
+    watcher.main(lambda *given: Run(*given).go())

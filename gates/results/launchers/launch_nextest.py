@@ -7,24 +7,24 @@ run, and its JUnit, in a folder of random name, says what became of each test.
 import json
 import secrets
 import shutil
-import signal
 import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 
-def _source(name):
-    """A neighbour, compiled from its source: a cached `.pyc` could have been planted by an earlier run."""
-    path = Path(__file__).with_name(name)
-    module = type(sys)("swarm_" + path.stem)
+def _watcher():
+    """What all launchers share, compiled from its source: a cached `.pyc` could have been planted by an earlier run."""
+    path = Path(__file__).with_name("watcher.py")
+    module = type(sys)("swarm_watcher")
     module.__file__ = str(path)
     exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), module.__dict__)
     return module
 
 
-watcher = _source("watcher.py")
-workspace = _source("cargo_workspace.py")
+watcher = _watcher()
+workspace = watcher.source("cargo_workspace.py")
+tripwire = watcher.source("cargo_tripwires.py")
 
 _TESTS_FAILED = 100
 _NO_TESTS = 4
@@ -87,38 +87,25 @@ class Run:
     """One run of nextest."""
 
     def __init__(self, exchange, tree, plan):
-        self.plan, self.tree, self.ok = plan, Path(tree), True
-        self.results = watcher.recorder(exchange)
+        self.plan, self.tree = plan, tree
+        self.report = watcher.Report(exchange, "cargo nextest")
         self.env = watcher.environment(plan["program"])
 
-    def problem(self, text, name=""):
-        self.ok = False
-        self.results.record({"kind": "problem", "text": text, "id": name})
-        watcher.say(f"problem: {text}")
-
-    def test(self, name, outcome, how):
-        self.ok = self.ok and outcome != "failed"
-        self.results.tests += 1
-        self.results.record({"kind": "test", "id": name, "outcome": outcome, "how": how})
-
     def go(self):
-        plan = self.plan
-        self.results.record({"kind": "begin", "runner": "cargo nextest"})
+        """Everything; gives the status to end with."""
+        plan, report = self.plan, self.report
         if shutil.which("cargo-nextest", path=self.env["PATH"]) is None:
-            text = 'cargo-nextest is not on PATH: install it, or use ["cargo", "test"] with results = "cargo-test".'
-            self.results.record({"kind": "fault", "text": text})
-            self.results.finish(1)
-            return 1
-        argv = [plan["program"], "metadata", "--no-deps", "--format-version", "1", *plan["shared"]]
-        status, raw = watcher.complete(argv, self.tree, self.env)
-        if status != 0 or raw is None:
-            self.problem("cargo could not read the workspace (see the log)")
+            report.fault(
+                'cargo-nextest is not on PATH: install it, or use ["cargo", "test"] with results = "cargo-test".'
+            )
+            return report.finish()
+        found = workspace.read(plan, self.tree, self.env, watcher.complete)
+        if found is None:
+            report.problem("cargo could not read the workspace (see the log)")
         elif (planned := self._list()) is not None:
             self._run(planned)
-            self._tripwires(workspace.Workspace(json.loads(raw), plan, self.tree))
-        status = 0 if self.ok else 1
-        self.results.finish(status)
-        return status
+            self._tripwires(found)
+        return report.finish()
 
     def _list(self):
         argv = [self.plan["program"], "nextest", "list", "--message-format", "json", *self.plan["list"]]
@@ -126,30 +113,34 @@ class Run:
             argv += ["--profile", self.plan["profile"]]
         status, raw = watcher.complete(argv, self.tree, self.env)
         if status != 0 or raw is None:
-            self.problem("the tests could not be compiled or listed (see the log)")
+            self.report.problem("the tests could not be compiled or listed (see the log)")
             return None
         try:
             planned, ignored = read_list(raw)
         except ValueError as error:
-            self.problem(f"nextest's list of tests could not be read ({error})")
+            self.report.problem(f"nextest's list of tests could not be read ({error})")
             return None
         for name in ignored:
-            self.test(name, "skipped", "")
-        self.results.record({"kind": "planned", "ids": planned})
+            self.report.test(name, "skipped", "", shown=False)
+        self.report.planned(planned)
         return planned
 
     def _run(self, planned):
         status, found = self._nextest(self.plan["run"])
         if status == _NO_TESTS and not planned:
-            self.problem("no tests were run")
+            self.report.problem("no tests were run")
             return
         for name, (outcome, how) in found.items():
-            self.test(name, outcome, how)
+            self.report.test(name, outcome, how, shown=False)
         failed = any(outcome == "failed" for outcome, _ in found.values())
         if status != (_TESTS_FAILED if failed else 0):
-            self.problem(f"nextest ended with exit code {status}, which does not agree with its results (see the log)")
+            self.report.problem(
+                f"nextest ended with exit code {status}, which does not agree with its results (see the log)"
+            )
         if strangers := sorted(set(found) - set(planned)):
-            self.problem(f"{len(strangers)} results are of tests that were not listed: {', '.join(strangers[:5])}")
+            self.report.problem(
+                f"{len(strangers)} results are of tests that were not listed: {', '.join(strangers[:5])}"
+            )
 
     def _nextest(self, arguments, *, quiet=False):
         """(exit status, outcome per id) of one run; a report that cannot be read is a problem."""
@@ -168,32 +159,23 @@ class Run:
             with report.open("rb") as file:
                 found, problems = read_junit(file.read(_MOST_BYTES))
         except (OSError, ValueError) as error:
-            self.problem(f"nextest's report could not be read ({error})")
+            self.report.problem(f"nextest's report could not be read ({error})")
             return -1, {}
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         for text in problems:
-            self.problem(text)
+            self.report.problem(text)
         return status, found
 
     def _tripwires(self, found):
-        with workspace.Tripwires(found) as tripwires:
+        with tripwire.Tripwires(found, workspace.manifest) as tripwires:
             if not tripwires.laid:
                 return
             status, seen = self._nextest([*self.plan["build"], "--test", tripwires.name], quiet=True)
         tripwires.clean([Path(found.target, profile, "deps", "x") for profile in found.profiles()])
         failed = [name for name, (outcome, _) in seen.items() if outcome == "failed" and tripwires.test in name]
-        state = "tripped" if status == _TESTS_FAILED and len(failed) == tripwires.laid else "silent"
-        self.ok = self.ok and state == "tripped"
-        self.results.record({"kind": "tripwire", "state": state, "id": tripwires.name})
-
-
-def main():
-    watcher.protect()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    exchange, tree, plan = sys.argv[1:]
-    sys.exit(Run(exchange, tree, json.loads(plan)).go())
+        self.report.tripwire(tripwires.name, status == _TESTS_FAILED and len(failed) == tripwires.laid)
 
 
 if __name__ == "__main__":
-    main()
+    watcher.main(lambda *given: Run(*given).go())

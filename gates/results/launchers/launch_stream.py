@@ -4,7 +4,6 @@ The output goes to the log and, whole, to `exchange/stdout`, with a signed recor
 """
 
 import hashlib
-import json
 import os
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ _MAX_BYTES = 64_000_000
 
 
 def _watcher():
-    """What watchers from outside share, compiled from its source: a cached `.pyc` could have been planted."""
+    """What all launchers share, compiled from its source: a cached `.pyc` could have been planted by an earlier run."""
     path = Path(__file__).with_name("watcher.py")
     module = type(sys)("swarm_watcher")
     module.__file__ = str(path)
@@ -21,12 +20,11 @@ def _watcher():
     return module
 
 
-def main():
-    exchange, tree, plan = sys.argv[1:]
-    watcher = _watcher()
-    watcher.protect()
-    results = watcher.recorder(exchange)
-    argv = json.loads(plan)["argv"]
+watcher = _watcher()
+
+
+def run(exchange, tree, plan):
+    results, argv = watcher.recorder(exchange), plan["argv"]
     digest, size = hashlib.sha256(), [0]
     with (Path(exchange) / "stdout").open("xb", buffering=0) as kept:
 
@@ -42,12 +40,12 @@ def main():
             status = watcher.run(argv, tree, dict(os.environ), feed)
         except OSError as error:
             results.record({"kind": "fault", "what": f"{argv[0]} cannot be started: {error.strerror or error}"})
-            sys.exit(70)
+            return 70
     status = status if status >= 0 else 128 - status
     results.record({"kind": "output", "sha256": digest.hexdigest(), "cut": size[0] >= _MAX_BYTES})
     results.finish(status)
-    sys.exit(status)
+    return status
 
 
 if __name__ == "__main__":
-    main()
+    watcher.main(run)

@@ -6,6 +6,7 @@ inherit the results descriptor. A child that puts another results file in place 
 """
 
 import ctypes
+import json
 import os
 import signal
 import subprocess
@@ -30,12 +31,67 @@ def protect():
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
-def recorder(exchange):
-    """The Recorder of this run, compiled from its source, with the nonce taken."""
-    path = Path(__file__).with_name("recorder.py")
-    module = type(sys)("swarm_recorder")
+def source(name):
+    """A neighbour, compiled from its source: a cached `.pyc` could have been planted by an earlier run."""
+    path = Path(__file__).with_name(name)
+    module = type(sys)("swarm_" + path.stem)
+    module.__file__ = str(path)
     exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), module.__dict__)
-    return module.Recorder(exchange)
+    return module
+
+
+def recorder(exchange):
+    """The Recorder of this run, with the nonce taken."""
+    return source("recorder.py").Recorder(exchange)
+
+
+def main(run):
+    """The whole of a launcher `EXCHANGE TREE PLAN`: ends with the status of `run(exchange, tree, plan)`."""
+    protect()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    exchange, tree, plan = sys.argv[1:]
+    sys.exit(run(exchange, Path(tree), json.loads(plan)))
+
+
+class Report:
+    """What a launcher says of its run: records for the engine, lines for people. `ok`: nothing was wrong so far."""
+
+    def __init__(self, exchange, runner):
+        self.ok = True
+        self._results = recorder(exchange)
+        self._results.record({"kind": "begin", "runner": runner})
+
+    def planned(self, ids):
+        """Each of these is to have a result."""
+        self._results.record({"kind": "planned", "ids": ids})
+
+    def test(self, name, outcome, how="error", *, shown=True):
+        self.ok = self.ok and outcome != "failed"
+        self._results.tests += 1
+        self._results.record({"kind": "test", "id": name, "outcome": outcome, "how": how})
+        if shown:
+            say(f"test {name} ... {outcome}")
+
+    def problem(self, text, name=""):
+        """One clause. name: of what could not be built."""
+        self.ok = False
+        self._results.record({"kind": "problem", "text": text, "id": name})
+        say(f"problem: {text}")
+
+    def fault(self, text):
+        """Nothing can be seen: one sentence with what to do."""
+        self.ok = False
+        self._results.record({"kind": "fault", "text": text})
+
+    def tripwire(self, name, tripped):
+        self.ok = self.ok and tripped
+        self._results.record({"kind": "tripwire", "state": "tripped" if tripped else "silent", "id": name})
+
+    def finish(self):
+        """Everything that was to run has run; gives the status to end with."""
+        status = 0 if self.ok else 1
+        self._results.finish(status)
+        return status
 
 
 def environment(program):
@@ -59,6 +115,50 @@ def say(text):
     with _LOG_LOCK:
         sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace") + b"\n")
         sys.stdout.buffer.flush()
+
+
+class Aside:
+    """`work()` in a thread of its own; `result()` waits for what it gave or raises what it raised."""
+
+    def __init__(self, work):
+        self._said, self._raised = None, None
+        self._thread = threading.Thread(target=self._run, args=(work,), daemon=True)
+        self._thread.start()
+
+    def _run(self, work):
+        try:
+            self._said = work()
+        except BaseException as error:
+            self._raised = error
+
+    def result(self):
+        self._thread.join()
+        if self._raised is not None:
+            raise self._raised
+        return self._said
+
+
+def each(work, items, at_once):
+    """What `work` gives for each item, in their order, with so many at once. Each is there as soon as it is known."""
+    items, slots, found = list(items), threading.Semaphore(at_once), []
+
+    def one(item):
+        try:
+            return work(item)
+        finally:
+            slots.release()
+
+    def start():
+        for item in items:
+            slots.acquire()
+            found.append(Aside(lambda item=item: one(item)))
+            begun.release()
+
+    begun = threading.Semaphore(0)
+    threading.Thread(target=start, daemon=True).start()
+    for at in range(len(items)):
+        begun.acquire()
+        yield found[at].result()
 
 
 class Capped:

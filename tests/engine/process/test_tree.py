@@ -94,3 +94,18 @@ def test_the_asking_process_and_its_ancestors_are_never_found(monkeypatch: pytes
     )
     monkeypatch.setenv(tree.MARKER, "tree-4/own")
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout.strip() == b"0"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="fork")
+@pytest.mark.parametrize("by", ["marker", "tree"])
+def test_what_starts_its_children_again_is_killed_with_them(start: Start, by: str) -> None:
+    again = (
+        "import os\nif os.fork() == 0:\n    while True:\n        if (pid := os.fork()) == 0: break\n        os.wait()\n"
+    )
+    process = start(again, marker="again/1")
+    until(lambda: len(process.children(recursive=True)) == 2, "it has a child that has one")
+    family = process.children(recursive=True)
+    killed = tree.kill_marked("again/") if by == "marker" else tree.kill_tree(process.pid, process.create_time())
+    assert killed >= 3
+    assert all(dead(each) for each in (process, *family))
+    assert tree.find_marked("again/") == []

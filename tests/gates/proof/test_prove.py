@@ -174,7 +174,7 @@ async def test_a_test_that_does_not_pass_every_time_is_refused(proving: Proving,
     count = tmp_path / "count"
     body = (
         f"p = pathlib.Path({str(count)!r}); n = len(p.read_text()) if p.exists() else 0; p.write_text('x' * (n + 1)); "
-        "self.assertEqual(add(3, -1), 2); self.assertNotEqual(n, 2)"
+        "self.assertEqual(add(3, -1), 2); self.assertLess(n, 2)"
     )
     test = new_test(body, imports="import pathlib\nfrom kit import add")
     report = await proving.prove({"kit.py": RIGHT, "tests/test_new.py": test})

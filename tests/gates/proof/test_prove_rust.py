@@ -53,6 +53,32 @@ async def test_an_inline_test_that_passes_anyway_or_does_not_compile_does_not(pr
     assert "fails with an assertion on the old code" in report.reasons[0]
 
 
+async def test_a_helper_in_a_file_that_tests_name_by_its_path_is_mains(proving: Proving) -> None:
+    declares = '#[cfg(test)]\n#[path = "checks.rs"]\nmod t;\n'
+    checks = "fn same(a: i32, b: i32) {\n    assert_eq!(a, b);\n}\n\n#[test]\nfn adds() {\n"
+    checks += "    same(crate::add(1, 2), 3);\n}\n"
+    proving.start({"src/lib.rs": RIGHT + declares, "src/checks.rs": checks})
+    lenient = checks.replace("assert_eq!(a, b)", "let _ = (a, b)")
+    wrong = CODE.replace("BODY", "a + b + 1")
+    report = await proving.prove({"src/lib.rs": wrong + declares, "src/checks.rs": lenient}, kind="refactor")
+    assert (report.result, proof(report).weakened) == ("red", ["tiny::lib::t::adds"])
+    report = await proving.prove({"src/checks.rs": checks + "\n// more\n"}, kind="refactor")
+    assert (report.result, proof(report).looser) == ("green", [])
+
+
+async def test_code_that_asks_whether_it_is_tested_is_no_fix(proving: Proving) -> None:
+    asks = BUGGY.replace("    if b < 0", "    if cfg!(test) {\n        return a + b;\n    }\n    if b < 0")
+    report = await proving.prove({"src/lib.rs": asks + TESTS.replace("MORE", PROVES)})
+    assert (report.result, report.flags) == ("red", ["test-aware"])
+    assert "src/lib.rs:3 asks whether a test is running" in report.reasons[-1]
+
+
+async def test_a_file_that_the_change_adds_is_no_proof_of_a_fix(proving: Proving) -> None:
+    looks = PROVES.replace("assert_eq!(add(3, -1), 2)", 'assert!(std::path::Path::new("mended.txt").exists())')
+    report = await proving.prove({"mended.txt": "yes\n", "src/lib.rs": BUGGY + TESTS.replace("MORE", looks)})
+    assert (report.result, proof(report).weak) == ("red", ["tiny::lib::tests::negative"])
+
+
 async def test_a_weakened_inline_test_is_found_by_running_it_as_it_was(proving: Proving) -> None:
     weaker = OLD.replace('assert_eq!(add(1, 2), 3, "}}")', "assert!(add(1, 2) > 0)")
     wrong = CODE.replace("BODY", "a + b + 1")

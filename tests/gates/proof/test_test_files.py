@@ -30,6 +30,9 @@ from gates.proof.test_files import TestFiles, configures_tests, modules_of, pyth
         ("crate/src/lib.rs", "inline"),
         ("crate/src/tests/code.rs", "inline"),
         ("crate/src/only.rs", "test"),
+        ("internal/testutil/same.go", "support"),
+        ("kit/test_helpers/same.py", "support"),
+        ("kit/utilities/same.py", ""),
         ("docs/test/readme.md", ""),
         ("tests/docs/helper.py", "support"),
         ("pkg/contest.py", ""),
@@ -60,6 +63,11 @@ def test_files_that_are_named_elsewhere() -> None:
         "a/src/checks/mod.rs",
     ]
     assert modules_of("a/src/b.rs", "#[cfg(test)] mod checks;")[0] == "a/src/b/checks.rs"
+    named = '#[cfg(test)]\n#[path = "../checks/all.rs"]\nmod checks;\ninclude!("code.rs");\n'
+    named += (
+        '#[cfg(test)]\nmod more {\n    include!("more.rs");\n    const WANTED: &str = include_str!("wanted.txt");\n}\n'
+    )
+    assert modules_of("a/src/b.rs", named)[:3] == ["a/checks/all.rs", "a/src/more.rs", "a/src/wanted.txt"]
     assert python_module("tools.x", {"tools/x/__main__.py"}.__contains__) == "tools/x/__main__.py"
     assert python_module("json.tool", {"tools/x.py"}.__contains__) == ""
     assert UNPROVEN_GOAL == "unproven-goal"

@@ -86,6 +86,7 @@ def test_what_fails_and_how(tmp_path: Path) -> None:
         "one::lib::tests::leaves": "failed",
         "one::lib::tests::does_not_panic": "failed",
         "one::lib::tests::says_an_error": "failed",
+        "one::doc::src/lib.rs - doc": "failed",
     }
     assert seen.how["one::lib::tests::bad"] == "assertion"
     assert (seen.how["one::lib::tests::aborts"], seen.how["one::lib::tests::leaves"]) == ("error", "error")

@@ -1,0 +1,40 @@
+"""The probe of limits: it says yes where they hold, and no where they do not."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine.executors import limits
+from engine.executors.limits import probe_limits
+from engine.ports import Quota
+from engine.process import tree
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there the job object holds them")
+
+
+def test_limits_hold_here_and_the_probe_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert probe_limits()
+    assert list(tmp_path.iterdir()) == []
+    assert tree.find_marked("probe-") == []
+
+
+async def test_it_can_be_asked_where_a_loop_runs() -> None:
+    assert probe_limits()
+
+
+@pytest.mark.parametrize("name", ["memory", "processes"])
+def test_a_limit_that_does_not_hold_is_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine that has lost it: the limit is asked for, and far too high."""
+    monkeypatch.setattr(
+        limits, "Quota", lambda **asked: Quota(**{**asked, **({name: 10**12} if name in asked else {})})
+    )
+    assert not probe_limits()
+
+
+def test_trees_that_end_by_themselves_prove_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MANY", "raise SystemExit(1)")
+    assert not probe_limits()
