@@ -68,6 +68,7 @@ def report_on(
         base_commit=request.base_commit,
         repository=request.repository,
         change=request.change,
+        changes=[member.change for member in request.members],
         work_order=request.work_order,
         order=order_digest(request.order) if request.order is not None else "",
         policy=request.policy,

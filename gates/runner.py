@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Collection, Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from gates.guards.coverage import RULE, changed_lines, judge_coverage
 from gates.guards.judging import guard_change
 from gates.inventory import outcomes_by_gate
 from gates.judge import printable
+from gates.proof.joined import joined
 from gates.proof.prove import accept, prove
 from gates.proof.trials import Trial
 from gates.ready import Meanings, Ready, Unable
@@ -229,10 +231,20 @@ class LocalGateRunner:
     async def _prove(self, session: Session, trials: LocalTrials) -> Proof | None:
         request = session.request
         green = all(result.result == "green" for result in session.results.values())
-        if request.order is None or request.kind != "land" or not green or not request.gates:
+        if request.kind != "land" or not green or not request.gates:
             return None
         head = {name: self._head(session, name) for name in session.results}
-        return await prove(request, session.base, head, trials, HubTrees(self._hub))
+        trees = HubTrees(self._hub)
+        if not request.members:
+            return await prove(request, session.base, head, trials, trees) if request.order is not None else None
+        proofs: dict[str, Proof] = {}
+        for member in request.members:
+            if member.order is None:
+                continue
+            # What it brings to the whole is proved against the whole without it.
+            own = replace(request, order=member.order, base_tree=member.without, before=member.before)
+            proofs[member.order.id] = await prove(own, session.base, head, trials, trees)
+        return joined(proofs) if proofs else None
 
     def _head(self, session: Session, gate: str) -> Trial:
         seen = session.seen.get(gate, Seen())
