@@ -78,7 +78,8 @@ def _trial_started(e: Event, f: dict[str, Any]) -> Phrase | None:
     if not f["assumed"] and len(f["test"]) == 1:
         return None  # its gates say it
     beside = f" together with {len(f['test']) - 1} more" if len(f["test"]) > 1 else ""
-    ahead = f", if {', '.join(f['assumed'])} land first" if f["assumed"] else ""
+    names = [name.removeprefix("agent/").rpartition("/")[0] or name for name in f["assumed"]]
+    ahead = f", if {', '.join(names)} {'lands' if len(names) == 1 else 'land'} first" if names else ""
     return Phrase("≡", "", f"tried{beside}{ahead}", "quiet")
 
 

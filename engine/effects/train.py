@@ -249,6 +249,9 @@ async def _not_tried(world: World, action: GateTrial, reason: str) -> None:
 
 
 async def _ended(world: World, action: GateTrial, why: str, reason: str) -> None:
+    trial = world.state().trials.get(action.key)
+    if trial is not None and trial.verdict is not None:
+        return  # it had said what it found, and was told to end a moment later
     order = world.state().changes[action.test[0]].order
     await world.emit(NewEvent("trial_ended", {"trial": action.key, "why": why, "reason": reason}, work_order=order))
 

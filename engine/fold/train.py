@@ -20,7 +20,7 @@ def _trial_started(state: State, event: Event, f: dict[str, Any]) -> None:
 
 def _trial_ended(state: State, _event: Event, f: dict[str, Any]) -> None:
     trial = state.trials.get(f["trial"])
-    if trial is None:
+    if trial is None or trial.verdict is not None:
         return
     if f["why"] == "superseded":
         del state.trials[trial.key]

@@ -336,3 +336,12 @@ def test_folding_the_events_again_gives_the_same_state(seed: int) -> None:
         apply(state, event)
     assert dump_state(state) == dump_state(night.state)
     assert load_state(dump_state(state)) == state
+
+
+def test_a_trial_that_is_told_to_end_after_it_has_spoken_keeps_its_word() -> None:
+    night = SimulatedNight(1, some_orders(2), some_settings(), CALM)
+    while not any(trial.verdict for trial in night.state.trials.values()):
+        assert night.step()
+    trial = next(trial for trial in night.state.trials.values() if trial.verdict)
+    night.emit(NewEvent("trial_ended", {"trial": trial.key, "why": "superseded", "reason": ""}))
+    assert night.state.trials[trial.key].verdict is not None
