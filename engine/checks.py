@@ -84,7 +84,7 @@ def check_roadmap(
                     level="warning",
                 )
             )
-    wanted = next((n for n, order in enumerate(roadmap.work_order) if not order.draft), None)
+    wanted = next((n for n, order in enumerate(roadmap.work_order) if not (order.draft or order.owner)), None)
     if settings is not None and wanted is not None and not (settings.roles or settings.agents):
         problems += _nobody_works(settings, at(("work_order", wanted)))
     problems += _cycle(

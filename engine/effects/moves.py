@@ -61,9 +61,12 @@ async def land(world: World, action: Land) -> None:
     tip = main
     for change, tree in zip(changes, trees, strict=True):
         parent, parents = tip, [tip, change.head] if change.person else [tip]
-        message = _landing_message(state, change, action.report, effect_id, batched=change is not changes[-1])
+        batched = change is not changes[-1]
+        own = _effect_id("land", change.id, tip, tree) if batched else effect_id
+        message = _landing_message(state, change, action.report, own, batched=batched)
         tip = await asyncio.to_thread(world.hub.commit, tree, parents, message, _stamp(state, change))
         fields = {"change": change.id, "commit": tip, "tree": tree, "report": action.report, "parent": parent}
+        fields["effect_id"] = own
         outcomes.append(NewEvent("change_landed", fields, work_order=change.order))
     if gone := [name for name in names if world.state().changes[name].status != "queued"]:
         raise StaleError(f"{gone[0]} does not wait for landing any more")
@@ -158,7 +161,7 @@ async def settle(world: World) -> None:
 
 async def _move(world: World, effect: str, effect_id: str, new: str, old: str, *outcomes: NewEvent) -> bool:
     """Whether main moved: False when somebody else had moved it first."""
-    outcomes = tuple(replace(each, fields={**each.fields, "effect_id": effect_id}) for each in outcomes)
+    outcomes = tuple(replace(each, fields={"effect_id": effect_id, **each.fields}) for each in outcomes)
     written = [{"kind": each.kind, "fields": each.fields, "work_order": each.work_order} for each in outcomes]
     intent = {"effect": effect, "effect_id": effect_id, "old": old, "new": new, "outcome": written[0]}
     more = {"more": written[1:]} if len(written) > 1 else {}

@@ -195,22 +195,34 @@ def _change(night: Night) -> str:
     return night.events("change_proposed")[0].fields["change"]
 
 
-def test_a_gate_that_nobody_wants_any_more_is_swept(tmp_path: Path) -> None:
-    """Main moves under it: its engine died between moving the ref and saying so."""
+def test_a_gate_that_nobody_wants_any_more_is_ended(tmp_path: Path) -> None:
+    """Main moves under it: a person commits while there is no engine."""
     night = Night(tmp_path)
     night.until_idle()
-    night.order("a", {"tests/test_a.py": WAITING.format(name="A")}, priority=1)
-    night.order("b", {"tests/test_b.py": WAITING.format(name="B")}, priority=2)
-    engine = night.start("tests.e2e.engine_that_dies", "--kinds", "change_landed", "--side", "before")
-    night.wait_for(lambda: begun(night, "A") is not None and begun(night, "B") is not None, "both gates")
-    assert len(gates_of(night, 2)) >= 2
-    assert let_go(night, engine, "A") == KILLED, night.said()
-    assert gates_of(night, 2), "the other gate has outlived its engine"
+    night.order("a", {"tests/test_a.py": WAITING.format(name="A")})
     engine = night.start()
-    night.wait_for(lambda: bool(gates_of(night, 3)), "the other gate, on the new main")
-    assert gates_of(night, 2) == []
+    night.wait_for(lambda: begun(night, "A") is not None, "the gate")
+    kill(night, engine)
+    assert gates_of(night, 2), "the gate has outlived its engine"
+    night.person_commits({"tiny/meanwhile.py": "HERE = 1\n"}, "Meanwhile")
+    engine = night.start()
+    night.wait_for(lambda: bool(gates_of(night, 3)) and not gates_of(night, 2), "the gate, on the new main")
     assert let_go(night, engine, "*") == 0
+    assert night.phases() == {"a": "healthy"}
+    night.assert_sound()
+
+
+def test_changes_that_are_tried_together_survive_a_kill_at_every_step_of_their_landing(tmp_path: Path) -> None:
+    """Between the intent and the ref, between the ref and its journal: no one lands twice, none is lost."""
+    night = Night(tmp_path)
+    night.until_idle()
+    for name in ("a", "b"):
+        night.order(name, {f"tiny/{name}.py": f"{name.upper()} = 1\n"}, kind="docs")
+    for kind, side in (("intent", "before"), ("intent", "after"), ("change_landed", "before")):
+        dies(night, kind, side)
+    night.until_idle()
     assert night.phases() == {"a": "healthy", "b": "healthy"}
+    assert sorted(commit.trailers["Work-Order"][0] for commit in night.landed()) == ["a", "b"]
     night.assert_sound()
 
 
@@ -318,7 +330,7 @@ def demo_night_killed(folder: Path, kills: int, seed: int) -> None:
     assert told.killed == kills, f"the night ended after {told.killed} kills: {told.said()}"
     phases = told.phases()
     assert {ident: phase for ident, phase in phases.items() if phase != "healthy"} == FINAL, told.said()
-    assert len(phases) == 16
+    assert len(phases) == 17
     told.assert_sound()
 
 
