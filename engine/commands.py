@@ -58,7 +58,9 @@ def find_approvable(state: State, args: dict[str, Any]) -> Approval:
     wanted = typed_word(approval, state)
     if wanted and args.get("typed", wanted) != wanted:
         typed = sanitise_line(str(args["typed"]), line_cap=40)
-        raise UserError(f"{typed!r} is not {wanted}, which approving {approval.id} wants typed: nothing was answered")
+        raise UserError(
+            f"approving {approval.id} wants {wanted} typed, not {typed!r}: nothing was answered, so type it again"
+        )
     return approval
 
 

@@ -24,7 +24,7 @@ from engine.loading import (
 )
 from engine.models.event import NewEvent
 from engine.models.roadmap import WorkOrder
-from engine.models.settings import Settings
+from engine.models.settings import QUOTAS, Settings
 
 ORDERS_PER_EVENT = 200
 
@@ -42,6 +42,7 @@ def _told(settings: Settings) -> dict[str, Any]:
         "flows": len(settings.canary.flow),
         "cost_per_night": settings.limits.cost_per_night,
         "tokens_per_work_order": settings.limits.tokens_per_work_order,
+        "quota": {name: getattr(settings.limits, name) for name in QUOTAS},
     }
 
 

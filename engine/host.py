@@ -49,6 +49,7 @@ from engine.memory import give_back
 from engine.models.event import Event, NewEvent
 from engine.planner import plan
 from engine.ports import Clock, HeadSigner
+from engine.sandbox.meanings import said_of
 from engine.snapshot import fold
 
 INBOX_POLL_S = 0.2
@@ -278,7 +279,8 @@ class Host:
                 )
             ]
         )
-        started = {"epoch": epoch, "version": site.version, "pid": os.getpid(), "heads": heads}
+        sandbox = said_of(world.ports.sandbox)
+        started = {"epoch": epoch, "version": site.version, "pid": os.getpid(), "heads": heads, "sandbox": sandbox}
         await engine.emit(*first, NewEvent("engine_started", started))
         await moves.settle(world)
         if engine.state.main != tip.commit:

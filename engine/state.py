@@ -263,6 +263,19 @@ class InForce:
     flows: int = 0
     cost_per_night: float = 0.0
     tokens_per_work_order: int = 0
+    quota: dict[str, int] = field(default_factory=dict[str, int])
+    """What a run or gate may use, by the names of `limits`; 0: no limit."""
+
+
+@dataclass
+class Denial:
+    """Something that a guard, a quota, the network or an approval's rule did not let pass. `at`: UTC seconds."""
+
+    order: str
+    rule: str
+    reason: str
+    at: float
+    run: str = ""
 
 
 @dataclass
@@ -279,6 +292,12 @@ class State:
     policy: str = ""
     bootstrap: bool = False
     in_force: InForce = field(default_factory=InForce)
+    sandbox: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Of the engine that started last: `backend`, `reason`, `guarantees`."""
+    denied: dict[str, int] = field(default_factory=dict[str, int])
+    """How often each rule denied something."""
+    denials: list[Denial] = field(default_factory=list[Denial])
+    """The newest, oldest first."""
     orders: dict[str, Order] = field(default_factory=dict[str, Order])
     changes: dict[str, Change] = field(default_factory=dict[str, Change])
     trials: dict[str, TrialRun] = field(default_factory=dict[str, TrialRun])

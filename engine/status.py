@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections import Counter
 
 from engine.models.event import utc_text
-from engine.models.status import ApprovalStatus, Health, OrderStatus, RunStatus, Status
+from engine.models.status import (
+    ApprovalStatus,
+    DenialStatus,
+    Health,
+    OrderStatus,
+    RunStatus,
+    SandboxStatus,
+    Status,
+)
 from engine.state import State
 from engine.train_status import train_rows
 
@@ -83,6 +91,13 @@ def status_of(state: State, now: float, *, running: bool, read_only: str = "") -
             "cost_tonight": round(state.cost_tonight, 4),
             "tokens_per_work_order": state.in_force.tokens_per_work_order,
         },
+        sandbox=SandboxStatus(**state.sandbox),
+        denied=dict(state.denied),
+        denials=[
+            DenialStatus(at=utc_text(d.at), rule=d.rule, work_order=d.order, run=d.run, reason=d.reason)
+            for d in state.denials
+        ],
+        quotas=dict(state.in_force.quota),
     )
 
 

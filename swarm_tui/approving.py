@@ -50,5 +50,5 @@ def _ask(approval: Approval, state: State) -> str:
     sys.stdout.flush()
     given = sys.stdin.readline()
     if not given:
-        raise UserError(f"nothing was typed, so {sanitise_line(approval.id)} was not answered")
+        raise UserError(f"nothing was typed, so {sanitise_line(approval.id)} was not answered: run it again")
     return given.strip("\r\n")

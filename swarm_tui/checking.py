@@ -9,6 +9,7 @@ from pathlib import Path
 
 from engine.egress.way_out import enforces_hosts
 from engine.errors import SwarmError, UserError
+from engine.executors.limits import probe_limits
 from engine.git.door import find_git, git_version
 from engine.loading import FLOWS_FOLDER, ROADMAP_FILE, SETTINGS_FILE, Problem, read_roadmap, read_settings
 from engine.models.roadmap import WorkOrder
@@ -188,7 +189,7 @@ def _sandbox(settings: Settings, place: Place, problems: list[Problem]) -> Sandb
     """The sandbox that agents and gates get; None when it is not enough for the settings."""
     try:
         place.folders.create()
-        sandbox = choose_sandbox(settings.sandbox, place.folders.root)
+        sandbox = choose_sandbox(settings.sandbox, place.folders.root, limits=probe_limits)
     except SwarmError as error:
         problems.append(Problem(where="sandbox", what=str(error), do="see [sandbox] in swarm.toml"))
         return None

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from engine.artifacts import ArtifactStore
 from engine.definitions import Definitions
-from engine.effects.runs import quota
-from engine.effects.world import Ports
+from engine.effects.world import Ports, quota
 from engine.egress.way_out import Egress
 from engine.errors import UserError
+from engine.executors.limits import probe_limits
 from engine.executors.local import LocalExecutor
 from engine.git.hub import Hub
 from engine.git.slots import Slots
@@ -123,7 +123,7 @@ def make_wings(
 
     settings = site.definitions.current
     folders = site.folders
-    sandbox = choose_sandbox(settings.sandbox, folders.root)
+    sandbox = choose_sandbox(settings.sandbox, folders.root, limits=probe_limits)
     if reason := sandbox_reason(sandbox):
         site.log.warning("engine", f"{reason}: agents and gates run in the sandbox {sandbox.name}, which holds less")
     secrets = known_secrets(settings.agents, os.environ)

@@ -13,12 +13,15 @@ from engine import read_only
 from engine.client import Client
 from engine.errors import SwarmError, UserError
 from engine.folders import StateFolder
+from engine.models.status import Status
 from engine.state import State
 from engine.status import status_of
 from engine.text.sanitise import sanitise, sanitise_bytes, sanitise_line
+from swarm_tui.guarding import quota_words, sandbox_words
 from swarm_tui.place import find_folders, find_place
 
 FOLLOW_S = 0.2
+SHOWN_DENIALS = 3
 
 
 def _out(data: Any) -> None:
@@ -50,6 +53,8 @@ def print_status(repo: Path | None, state: Path | None, *, as_json: bool) -> Non
         + (", read-only" if broken else ""),
         f"orders     {', '.join(f'{n} {phase}' for phase, n in sorted(status.work_orders.items())) or 'none'}",
     ]
+    lines += [f"sandbox    {sanitise_line(sandbox_words(status.sandbox))}"] if status.sandbox.backend else []
+    lines += [f"limits     {quota_words(status.quotas)} for each run and gate"] if status.quotas else []
     lines += [f"run        {run.run} by {run.agent}" for run in status.runs]
     lines += [
         f"train {row.place:>2}   {row.work_order or row.change}: waits for {sanitise_line(row.waits_for)}"
@@ -61,6 +66,7 @@ def print_status(repo: Path | None, state: Path | None, *, as_json: bool) -> Non
         if order.state == "parked"
     ]
     lines += [f"approval   {a.id} ({sanitise_line(a.danger)}): {sanitise_line(a.title)}" for a in status.approvals]
+    lines += _denied(status)
     lines += [f"unproven   {commit[:12]} (a person's)" for commit in status.unproven]
     lines += [f"publish    pending: {sanitise_line(status.publish_pending)}"] if status.publish_pending else []
     lines += [f"problem    {sanitise_line(problem)}" for problem in status.problems]
@@ -69,6 +75,18 @@ def print_status(repo: Path | None, state: Path | None, *, as_json: bool) -> Non
             f"cost       {status.cost:.2f} of {status.budgets['cost_per_night']:.2f} tonight, {status.tokens} tokens"
         )
     sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _denied(status: Status) -> list[str]:
+    """How much was denied by which rule, and the newest denials."""
+    if not status.denied:
+        return []
+    counts = sorted(status.denied.items(), key=lambda row: (-row[1], row[0]))
+    lines = [f"denied     {', '.join(f'{count} by {sanitise_line(rule)}' for rule, count in counts)}"]
+    for denial in status.denials[-SHOWN_DENIALS:]:
+        who = sanitise_line(denial.work_order or denial.run or "a person's change")
+        lines.append(f"           {who}: {sanitise_line(denial.reason)}")
+    return lines
 
 
 def print_where(repo: Path | None, state: Path | None, *, as_json: bool) -> None:

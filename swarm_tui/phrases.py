@@ -153,7 +153,7 @@ _PHRASES: dict[str, Callable[[Event, Fields], Phrase | None]] = {
     "run_finished": _run_finished,
     "run_interrupted": lambda e, f: Phrase("·", "", f"interrupted ({f['why']}); it will be run again", "attention"),
     "change_proposed": lambda e, f: Phrase("⇡", "", f"proposes {len(f['paths'])} files: {', '.join(f['paths'][:4])}"),
-    "guardrail_denied": lambda e, f: Phrase("⛔", "", f"guard {f['rule']}: {f['reason']}", "bad"),
+    "guardrail_denied": lambda e, f: Phrase("⛔", "", f"denied by {f['rule']}: {f['reason']}", "bad"),
     "change_rejected": lambda e, f: Phrase("✘", "", f"rejected: {_first(f['reasons'])}", "bad"),
     "trial_started": _trial_started,
     "trial_ended": lambda e, f: None,

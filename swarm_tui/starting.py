@@ -222,6 +222,12 @@ attempts = 3  # how often one work order may be tried before it waits for a pers
 #run_wall = "2h"  # an agent that takes longer is stopped; its work is kept
 #run_idle = "10m"  # an agent that says nothing for so long is stopped; its work is kept
 #free_disk = "10GB"  # nothing starts with less free space
+# What one agent's run or one gate may use, with all that it starts; more, and it is stopped. 0: no limit.
+#memory = "16GB"  # resident memory
+#processes = 2048  # processes and threads
+#disk = "20GB"  # what it writes
+#files = 500000  # how many files it makes
+#file_size = "4GB"  # the largest file
 """
 
 
@@ -275,7 +281,7 @@ def _agents(installed: Sequence[_KnownAgent], python: str) -> str:
 #[agents.mine]
 #kind = "command"  # any program that edits files and exits with 0
 #run = [{_quoted(python)}, "tools/agent.py", "{{prompt_file}}"]  # also {{workspace}} and {{task_file}}
-#network = []  # hosts that it may reach
+#network = []  # hosts that it may reach: "api.example.com", "*.example.com", "localhost:11434"
 #home = []  # what it may see of your home folder, for instance its login
 """)
     return "\n".join(blocks)

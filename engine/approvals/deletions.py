@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from engine.approvals.binding import folder_of, named_paths
 from engine.text.sanitise import sanitise_line
+from engine.text.sizes import size_words
 
 MAX_ROWS = 200
 _DELETERS = frozenset({"rm", "unlink", "shred", "rmdir", "rd", "del", "erase"})
@@ -51,11 +52,3 @@ def deletions(argv: Sequence[str], cwd: str, sizes: Callable[[Sequence[str]], Ma
     rows = [f"{sanitise_line(path)} · {size_words(size)}" for path, size in sorted(found.items())]
     said = f"{len(found)} file{'s' * (len(found) != 1)}, {size_words(total)}" if found else "nothing of the kept tree"
     return Deletions(len(found), total, tuple(rows[:MAX_ROWS]), said)
-
-
-def size_words(size: int) -> str:
-    """Bytes for people."""
-    for unit, step in (("GB", 10**9), ("MB", 10**6), ("KB", 10**3)):
-        if size >= step:
-            return f"{size / step:.1f} {unit}"
-    return f"{size} B"

@@ -12,14 +12,14 @@ from typing import Any
 from engine.approvals.binding import named_paths, operation_hash, refusal
 from engine.approvals.dangers import judge
 from engine.approvals.deletions import UNKNOWN, deletions
-from engine.effects.world import KEEP_WORDS, World
+from engine.effects.world import KEEP_WORDS, World, quota
 from engine.errors import SwarmError, UserError
 from engine.git.hub import Hub
 from engine.git.workspaces import Harvest, Workspace
 from engine.models.event import NewEvent
 from engine.models.task import GrantedOperation, Operation
 from engine.planner import MAX_QUESTIONS, approval_id
-from engine.ports import ProcessSpec, Quota, SandboxPolicy
+from engine.ports import ProcessSpec, SandboxPolicy
 from engine.process.environment import allowed_environment
 from engine.state import Approval, Order
 from engine.text.sanitise import sanitise, sanitise_line
@@ -182,10 +182,11 @@ async def _spec(world: World, operation: Operation, workspace: Workspace, run: s
     home = folder / "home"
     await asyncio.to_thread(home.mkdir, parents=True, exist_ok=True)
     if _in_the_state_folder(operation.argv[0], world.folders.root):
-        # Programs may be asked for their version, out here; what an agent has written there is for the sandbox alone.
         raise UserError("the approved operation names a program in the swarm's own folder, where agents write")
-    program = await asyncio.to_thread(world.ports.programs.resolve, operation.argv[0])
-    limits = world.settings().limits
+    # Programs may be asked for their version, out here; what an agent may have written is for the sandbox alone.
+    programs = world.ports.programs
+    find = programs.placed if Path(operation.argv[0]).is_absolute() else programs.resolve
+    program = await asyncio.to_thread(find, operation.argv[0])
     # What the agent gives is not looked up anywhere: `$NAME` would be a person's secret.
     env = {**allowed_environment({"HOME": str(home)}).values, **operation.env}
     return ProcessSpec(
@@ -196,7 +197,7 @@ async def _spec(world: World, operation: Operation, workspace: Workspace, run: s
         folder=folder,
         wall_s=OPERATION_WALL_S,
         policy=SandboxPolicy(writable=(workspace.path, home), readable=program.roots),
-        quota=Quota(limits.memory, limits.processes, limits.disk, limits.files, limits.file_size),
+        quota=quota(world.settings().limits),
     )
 
 

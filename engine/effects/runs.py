@@ -9,16 +9,16 @@ from collections.abc import Coroutine
 from typing import Any
 
 from engine.actions import StartRun
-from engine.approvals.deletions import size_words
+from engine.effects.leavings import clear_all_leavings, clear_leavings
 from engine.effects.operations import ask, execute_granted, why_in_vain
-from engine.effects.world import KEEP_WORDS, World
+from engine.effects.world import KEEP_WORDS, World, quota
 from engine.errors import SwarmError, UserError
 from engine.git.workspaces import Harvest, Workspace, Workspaces
 from engine.models.event import NewEvent
 from engine.models.handoffs import Abort, ChangeSummary, HandoffError
 from engine.models.settings import Limits
 from engine.models.task import GrantedOperation, Operation
-from engine.ports import AgentResult, AgentRun, Quota
+from engine.ports import AgentResult, AgentRun
 from engine.state import Order
 from engine.text.sanitise import sanitise, sanitise_line
 
@@ -108,11 +108,6 @@ async def _perform(
     )
 
 
-def quota(limits: Limits) -> Quota:
-    """What one run may use, as the settings say."""
-    return Quota(limits.memory, limits.processes, limits.disk, limits.files, limits.file_size)
-
-
 async def _interrupted(
     world: World,
     action: StartRun,
@@ -130,6 +125,7 @@ async def _interrupted(
         except SwarmError as error:
             # The workspace stays where it is: what could not be harvested is not deleted.
             world.log.error("run", f"workspace kept in place: {error}", run=action.run)
+    await asyncio.to_thread(clear_leavings, world.folders.runs / action.run)
     await world.emit(
         NewEvent(
             "run_finished", _finished("interrupted", False, why, kept, None), work_order=action.order, run=action.run
@@ -152,6 +148,7 @@ async def recover_runs(world: World) -> None:
                 NewEvent("run_interrupted", {"why": "the engine was not running"}, work_order=order.spec.id)
             )
     await asyncio.to_thread(_tidy, world.workspaces)
+    await asyncio.to_thread(clear_all_leavings, world.folders.runs)
 
 
 def _tidy(workspaces: Workspaces) -> None:
@@ -172,6 +169,7 @@ async def _conclude(
             "run_finished", _finished("failed", True, str(error), "", result), work_order=order.spec.id, run=run
         )
         await world.emit(ended, NewEvent("change_rejected", fields, work_order=order.spec.id, run=run))
+        await asyncio.to_thread(clear_leavings, world.folders.runs / run)
         return  # the workspace stays: what could not be harvested is not deleted
     drafts = (
         [
@@ -184,20 +182,20 @@ async def _conclude(
         if result.tokens or result.cost
         else []
     )
-    limits = world.settings().limits
-    drafts += _denied(result, limits)
+    drafts += _denied(result)
     if result.end == "asked" and result.asked is not None:
         drafts += await _asked(world, order, run, result, result.asked, harvest)
     elif result.end == "done":
         drafts += _handed_in(world, order, run, result, harvest, agent)
     else:
-        why = _why(result, limits)
+        why = _why(result)
         drafts.append(
             NewEvent("run_finished", _finished(_RESULTS[result.end], True, why, harvest.commit, result), run=run)
         )
         drafts.append(NewEvent("change_rejected", {"change": "", "reasons": [why], "kept": harvest.commit}, run=run))
     await world.emit(*(NewEvent(d.kind, d.fields, work_order=order.spec.id, run=run) for d in drafts))
     await asyncio.to_thread(_manifest, world, run)
+    await asyncio.to_thread(clear_leavings, world.folders.runs / run)
     await asyncio.to_thread(world.workspaces.remove, workspace)
 
 
@@ -226,11 +224,11 @@ async def _asked(
     ]
 
 
-def _denied(result: AgentResult, limits: Limits) -> list[NewEvent]:
+def _denied(result: AgentResult) -> list[NewEvent]:
     """What the run was kept from: a quota that ended it, hosts that it was not let reach."""
     found: list[NewEvent] = []
     if result.end == "quota":
-        fields = {"rule": f"quota-{result.quota or 'unknown'}", "reason": _quota_words(result, limits)}
+        fields = {"rule": f"quota-{result.quota or 'unknown'}", "reason": f"it was stopped at {_quota_words(result)}"}
         found.append(NewEvent("guardrail_denied", fields))
     if result.refused:
         hosts = [host for host in dict.fromkeys(result.refused) if len(host) <= HOST_CHARS][:HOSTS_CAP]
@@ -241,17 +239,10 @@ def _denied(result: AgentResult, limits: Limits) -> list[NewEvent]:
     return found
 
 
-def _quota_words(result: AgentResult, limits: Limits) -> str:
-    """Which quota ended the run, and where it is set."""
-    words = {
-        "memory": f"it used more than {size_words(limits.memory)} of memory (limits.memory)",
-        "processes": f"it had more than {limits.processes} processes (limits.processes)",
-        "disk": f"it wrote more than {size_words(limits.disk)} (limits.disk)",
-        "files": f"it made more than {limits.files} files (limits.files)",
-        "file_size": f"it made a file larger than {size_words(limits.file_size)} (limits.file_size)",
-        "log_rate": "it printed too much for too long",
-    }
-    return words.get(result.quota, "it used more than its quota")
+def _quota_words(result: AgentResult) -> str:
+    """Which quota ended the run, by its key in the settings where it has one, and what it used."""
+    key = f"limits.{result.quota}" if result.quota in Limits.model_fields else result.quota or "its quota"
+    return f"{key}: {sanitise_line(result.note) or 'it used more'}"
 
 
 def _network_words(order: Order) -> list[str]:
@@ -326,15 +317,15 @@ def _skipped(lines: list[str]) -> list[str]:
     return [*lines[:SKIPPED_CAP], *([f"… and {more} more"] if more > 0 else [])]
 
 
-def _why(result: AgentResult, limits: Limits) -> str:
+def _why(result: AgentResult) -> str:
     said = {
         "failed": f"the agent ended with exit code {result.exit_code}",
         "timeout": "the agent ran into its wall time and was stopped",
         "idle": "the agent did nothing for too long and was stopped",
         "lost": "the agent's process was lost",
-        "quota": f"the agent was stopped: {_quota_words(result, limits)}",
+        "quota": f"the agent was stopped at {_quota_words(result)}",
     }.get(result.end, f"the agent ended as {result.end}")
-    return f"{said}; {sanitise_line(result.note)}" if result.note else said
+    return f"{said}; {sanitise_line(result.note)}" if result.note and result.end != "quota" else said
 
 
 def _finished(result: str, counted: bool, why: str, kept: str, ended: AgentResult | None) -> dict[str, Any]:

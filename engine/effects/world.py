@@ -14,8 +14,8 @@ from engine.git.workspaces import Workspaces
 from engine.log import EngineLog
 from engine.models.event import Event, NewEvent
 from engine.models.report import VerificationReport
-from engine.models.settings import Settings
-from engine.ports import Agent, CanaryRunner, Clock, Executor, GateRunner, Implementer, Sandbox, Triager
+from engine.models.settings import Limits, Settings
+from engine.ports import Agent, CanaryRunner, Clock, Executor, GateRunner, Implementer, Quota, Sandbox, Triager
 from engine.process.programs import Programs
 from engine.state import State
 
@@ -69,6 +69,11 @@ class World:
     epoch: Callable[[], int]
     on_main_moved: Callable[[], None]
     """Tells the engine that definitions on main may have changed."""
+
+
+def quota(limits: Limits) -> Quota:
+    """What one run may use, as the settings say."""
+    return Quota(limits.memory, limits.processes, limits.disk, limits.files, limits.file_size)
 
 
 def trailers(pairs: Sequence[tuple[str, str]]) -> str:

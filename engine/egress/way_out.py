@@ -27,6 +27,7 @@ from engine.egress.hosts import Allowlist
 from engine.egress.lookup import Lookup, Resolve, resolve
 from engine.egress.proxy import CONNECTIONS, REFUSED_MAX, Proxy
 from engine.ports import ProcessSpec, Sandbox
+from engine.text.redact import Redactor
 from engine.text.sanitise import sanitise_line
 
 FOLDER: Final = "egress"
@@ -95,7 +96,10 @@ class Egress:
                 await asyncio.wait((serving,))
 
     def _proxy(self, spec: ProcessSpec, allowed: Allowlist, listener: socket.socket, token: str) -> Proxy:
+        redactor = Redactor(spec.secrets)  # a name can be made of a key, so that looking it up gives the key away
+
         def told(target: str, sentence: str) -> None:
+            target, sentence = redactor.redact(target), redactor.redact(sentence)
             if target:
                 _add_refused(spec.folder, target)
             self._told(spec.run_id, target, sentence)

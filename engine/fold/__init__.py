@@ -46,6 +46,7 @@ def _move_order(state: State, event: Event) -> str | None:
 
 def _engine_started(state: State, event: Event, f: dict[str, Any]) -> None:
     state.epoch, state.started_at, state.running = int(f["epoch"]), event.at, True
+    state.sandbox = dict(f.get("sandbox", {}))
     state.draining = False
     state.publish_retry_at = 0.0
     state.cost_tonight = 0.0

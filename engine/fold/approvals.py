@@ -6,9 +6,11 @@ from typing import Any
 
 from engine.fold.handler import Handler
 from engine.models.event import Event
-from engine.state import Approval, State
+from engine.state import Approval, Denial, State
 
 MOST_REFUSED_HOSTS = 20
+MOST_DENIALS = 20
+REASON_CHARS = 500
 
 
 def _approval_asked(state: State, event: Event, f: dict[str, Any]) -> None:
@@ -74,6 +76,9 @@ def _change_reopened(state: State, event: Event, f: dict[str, Any]) -> None:
 
 
 def _guardrail_denied(state: State, event: Event, f: dict[str, Any]) -> None:
+    state.denied[f["rule"]] = state.denied.get(f["rule"], 0) + 1
+    denial = Denial(event.work_order, f["rule"], f["reason"][:REASON_CHARS], event.at, event.run)
+    state.denials = [*state.denials, denial][-MOST_DENIALS:]
     if change := state.changes.get(f.get("change", "")):
         change.denials.append(dict(f))
     if order := state.orders.get(event.work_order):

@@ -279,10 +279,6 @@ class Hub:
         """A blob's content."""
         return self.git.run("cat-file", "blob", check_id(sha), timeout_s=_LONG_S).stdout
 
-    def blob_size(self, sha: str) -> int:
-        """A blob's size in bytes."""
-        return self.blob_sizes([sha])[sha]
-
     def blob_sizes(self, shas: Iterable[str]) -> dict[str, int]:
         """Sizes in bytes of many blobs with one call."""
         wanted = [check_id(sha) for sha in shas]

@@ -111,15 +111,13 @@ class Remote:
         words = " ".join(line for line in said if line)[:200]
         what = summary.removeprefix("[remote rejected]").strip(" ()") or "no reason was given"
         told = f"{what}; {words}" if words else what
-        return self._fault(
-            "refused", f"refuses {ref.removeprefix('refs/')} ({told[:300]}): see to its rules, and the swarm tries again"
-        )
+        refusal = f"refuses {ref.removeprefix('refs/')} ({told[:300]})"
+        return self._fault("refused", f"{refusal}: see to its rules, and the swarm tries again")
 
     def _run(self, *args: str, timeout_s: float, ok: tuple[int, ...] = (0,)) -> Completed:
         try:
-            done = self.hub.git.run(
-                *args, timeout_s=timeout_s, ok=(0, 1, 128), settings={**transports(self.address), **_SLOW}, env=self._env
-            )
+            settings = {**transports(self.address), **_SLOW}
+            done = self.hub.git.run(*args, timeout_s=timeout_s, ok=(0, 1, 128), settings=settings, env=self._env)
         except GitError as error:
             if error.returncode == TIMED_OUT:
                 raise self._fault(
@@ -132,13 +130,16 @@ class Remote:
 
     def _explained(self, stderr: str) -> RemoteFault:
         words = [line.strip() for line in stderr.splitlines() if line.strip()]
-        told = next((line for line in words if line.startswith(("fatal:", "error:"))), words[0] if words else "no reason")
+        first = words[0] if words else "no reason"
+        told = next((line for line in words if line.startswith(("fatal:", "error:"))), first)
         said = f"({told.removeprefix('fatal:').removeprefix('error:').strip()[:200]})"
         if _HOST_KEY.search(stderr):
             host = self.address.host
-            return self._fault("login", f"has a host key that ssh does not know {said}: run `ssh {host}` once and look at it")
+            do = f"run `ssh {host}` once and look at it"
+            return self._fault("login", f"has a host key that ssh does not know {said}: {do}")
         if _LOGIN.search(stderr):
-            return self._fault("login", f"wants a login {said}: log in once with `git push` there, so that git remembers it")
+            do = "log in once with `git push` there, so that git remembers it"
+            return self._fault("login", f"wants a login {said}: {do}")
         if _UNREACHABLE.search(stderr):
             return self._fault("unreachable", f"cannot be reached {said}: the swarm tries again")
         if _MISSING.search(stderr):

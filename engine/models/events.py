@@ -20,12 +20,14 @@ class Empty(EventFields):
 
 
 class EngineStarted(EventFields):
-    """`heads`: from here on the journal has a signed head."""
+    """`heads`: from here on the journal has a signed head. sandbox: its `backend`, the `reason` why it is not a
+    stronger one, and its probed `guarantees` by name."""
 
     epoch: int
     version: str
     pid: int
     heads: bool = False
+    sandbox: dict[str, Any] = {}
 
 
 class Reason(EventFields):
@@ -63,6 +65,7 @@ class SettingsRead(EventFields):
     flows: int = 0
     cost_per_night: float = 0.0
     tokens_per_work_order: int = 0
+    quota: dict[str, int] = {}
 
 
 class WorkOrderReady(EventFields):

@@ -47,11 +47,17 @@ class Limits(Strict):
     run_idle: Duration = 600.0
     free_disk: Size = 10_000_000_000
     memory: Size = 16_000_000_000
-    """Of one run or gate, with all it started. This and the next four: 0 is no limit."""
+    """Resident, of one run, gate or canary with all that it starts. Of this and the next four 0 is no limit."""
     processes: int = Field(default=2048, ge=0)
+    """With their threads, where the machine counts those."""
     disk: Size = 20_000_000_000
+    """Written into its folders."""
     files: int = Field(default=500_000, ge=0)
     file_size: Size = 4_000_000_000
+
+
+QUOTAS = ("memory", "processes", "disk", "files", "file_size")
+"""The limits of one run or gate."""
 
 
 class AgentSettings(Strict):
@@ -62,6 +68,8 @@ class AgentSettings(Strict):
     scripts: str = ""
     """kind script: the folder with one `<work order>.toml` each, relative to the repository."""
     network: list[str] = []
+    """Hosts that it may reach through the engine's proxy: `host`, `host:port`, `*.domain`, an address, or
+    `localhost:port`."""
     home: list[str] = []
     home_rw: list[str] = []
     env: dict[str, str] = {}
@@ -146,11 +154,15 @@ class Canary(Strict):
 
 
 class Approvals(Strict):
+    """`unattended`: what becomes of a question when nobody is there. `expire`: unanswered for so long, it is closed."""
+
     unattended: Literal["park", "deny"] = "park"
     expire: Duration = 43200.0
 
 
 class SandboxSettings(Strict):
+    """`require`: guarantees without which nothing runs. `without`: what is done on a machine without any sandbox."""
+
     require: list[Literal["fs_write", "fs_read", "git_meta", "net", "pid_tree", "limits", "unix_sock"]] = []
     without: Literal["run", "ask", "refuse"] = "run"
 

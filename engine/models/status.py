@@ -46,9 +46,28 @@ class OrderStatus(BaseModel):
     do: str = ""
 
 
+class DenialStatus(BaseModel):
+    """One event `guardrail_denied`. `rule`: a guard's name, `quota-…`, `network`, `approval` or `approval-…`."""
+
+    at: str
+    rule: str
+    work_order: str
+    run: str = ""
+    reason: str
+
+
+class SandboxStatus(BaseModel):
+    """What agents and gates run in, since the engine started last. `backend`: "" when that is not known."""
+
+    backend: str = ""
+    reason: str = ""
+    """Why it is not a stronger one."""
+    guarantees: dict[str, bool] = {}
+
+
 class Status(BaseModel):
     """`main` and `last_good` are commit ids. `landed`, `reverted`, `rejected`, `parked` count work orders to
-    which that happened."""
+    which that happened. `denied` counts all denials by rule; `denials` are the newest twenty, oldest first."""
 
     model_config = ConfigDict(extra="ignore")
     main: str
@@ -76,3 +95,8 @@ class Status(BaseModel):
     """Why nothing runs and no command is taken: the journal was changed by something else. "" when all is well."""
     problems: list[str] = []
     budgets: dict[str, Any] = {}
+    sandbox: SandboxStatus = SandboxStatus()
+    denied: dict[str, int] = {}
+    denials: list[DenialStatus] = []
+    quotas: dict[str, int] = {}
+    """What a run or gate may use, in bytes and counts, by the names of `limits`; 0: no limit."""

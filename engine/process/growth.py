@@ -24,7 +24,8 @@ class Growth:
     """folders: absolute paths; one below another is counted once. `files` and `bytes` are those of the last complete
     count, or of the one under way if that has found more already; `largest`: bytes of the largest file found.
 
-    deepest: "" or a folder whose path is too long to look into, which is a place to hide in.
+    deepest: "" or a folder whose path is too long to look into, which is a place to hide in. locked: "" or one that
+    may not be looked into.
     """
 
     def __init__(self, folders: list[str]) -> None:
@@ -36,6 +37,8 @@ class Growth:
         self.bytes = 0
         self.largest = 0
         self.deepest = ""
+        self.locked = ""
+        self._locked = ""
 
     def count(self, budget_s: float) -> bool:
         """Go on counting for about that long. True when every folder has been looked at once more."""
@@ -67,6 +70,7 @@ class Growth:
         linked: set[tuple[int, int]] = set()
         stack = list(self._roots)
         steps = 0
+        self._locked = ""
         while stack:
             folder = stack.pop()
             try:
@@ -99,7 +103,7 @@ class Growth:
                     size += _taken(state)
                     if not inner:
                         largest = max(largest, state.st_size)
-        self.files, self.bytes, self.largest = files, size, largest
+        self.files, self.bytes, self.largest, self.locked = files, size, largest, self._locked
 
     def _since(self) -> float:
         """UTC seconds. When the clock is set back, what comes after has earlier times too."""
@@ -111,6 +115,8 @@ class Growth:
 
         if error.errno == errno.ENAMETOOLONG:
             self.deepest = folder
+        elif error.errno == errno.EACCES:
+            self.locked = self._locked = folder
 
 
 def _taken(state: os.stat_result) -> int:

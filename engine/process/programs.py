@@ -104,6 +104,18 @@ class Programs:
             self._known[name] = self._resolve(name)
         return self._known[name]
 
+    def placed(self, name: str) -> Program:
+        """A program by its absolute path, without running it or what its first line names by a path: somebody hostile
+        may have written either. Raises ProgramMissing."""
+        path = Path(name)
+        if not path.is_file():
+            raise ProgramMissing(f"the program {name} does not exist: install it or correct the command")
+        words = _first_line(path)
+        if not words:
+            return Program(name, path, _roots(path))
+        interpreter = _roots(Path(words[0])) if _is_absolute(words[0]) else self.resolve(words[0]).roots
+        return Program(name, path, _unique((*_roots(path), *interpreter)))
+
     def _resolve(self, name: str) -> Program:
         if not name:
             raise ProgramMissing("the command is empty: name a program")
@@ -175,13 +187,7 @@ class Programs:
 
     def _all_roots(self, path: Path) -> tuple[Path, ...]:
         """The roots of a program and, for a script, of the interpreter that its first line names."""
-        with path.open("rb") as file:
-            first = file.readline(512)
-        if not first.startswith(b"#!"):
-            return _roots(path)
-        words = first[2:].decode("utf-8", "replace").split()
-        if words and Path(words[0]).name == "env":
-            words = [word for word in words[1:] if not word.startswith("-") and "=" not in word]
+        words = _first_line(path)
         if not words or words[0] == str(path):
             return _roots(path)
         try:
@@ -212,6 +218,16 @@ class Programs:
             ).stdout.decode("utf-8", "replace")
         except (OSError, subprocess.SubprocessError):
             return ""
+
+
+def _first_line(path: Path) -> list[str]:
+    """The interpreter that a script names, and its arguments; nothing for what is no script. Raises OSError."""
+    with path.open("rb") as file:
+        first = file.readline(512)
+    words = first[2:].decode("utf-8", "replace").split() if first.startswith(b"#!") else []
+    if words and Path(words[0]).name == "env":
+        words = [word for word in words[1:] if not word.startswith("-") and "=" not in word]
+    return words
 
 
 def _is_absolute(name: str) -> bool:

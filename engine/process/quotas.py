@@ -12,6 +12,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from engine.process.relatives import shared_memory
+from engine.text.sizes import size_words
+
 if TYPE_CHECKING:
     from engine.process.growth import Growth
     from engine.process.relatives import Relative
@@ -55,11 +58,15 @@ class Watch:
         self._quota = quota
         self._used = used if quota["memory"] or quota["processes"] else None
         self._rate = Rate(quota["log_rate"], printed) if quota["log_rate"] else None
-        self._disk = disk_for(quota, folders) if quota["disk"] or quota["files"] or quota["file_size"] else None
+        counted = quota["disk"] or quota["files"] or quota["file_size"]
+        self._disk = disk_for(quota, folders, used) if counted else None
         self._clock = clock
         self._due = clock() + TICK_S
         self._shared = 0
-        """Resident bytes at which most of them turned out to be shared."""
+        """Bytes at which most of them turned out to be shared, or others' shared memory."""
+        self._shmem_first = shared_memory() if quota["memory"] else 0
+        self._grown = 0
+        """By how much the whole machine's shared memory is more than it was at its least."""
 
     def rest(self) -> float:
         """Seconds until the next look."""
@@ -99,18 +106,27 @@ class Watch:
 
     def _memory(self, found: list[Relative]) -> Exceeded | None:
         limit, resident = self._quota["memory"], sum(one.resident for one in found)
-        if not limit or resident <= max(limit, self._shared):
+        if not limit:
+            return None
+        now = shared_memory()
+        self._shmem_first = min(now, self._shmem_first)
+        self._grown = now - self._shmem_first
+        if resident + self._grown <= max(limit, self._shared):
             return None
         from engine.process.relatives import proportional
 
-        used = proportional(found, limit)
+        used, shared = proportional(found, limit)
+        if used <= limit and self._grown:
+            from engine.process.shared_memory import held
+
+            used += max(0, held(found, self._grown) - shared)
         if used <= limit:
-            self._shared = resident + limit // 20  # asked again when it has grown
+            self._shared = resident + self._grown + limit // 20  # asked again when it has grown
             return None
-        return Exceeded("memory", f"it used {size(used)} of memory, of {size(limit)} that it may have")
+        return Exceeded("memory", f"it used {size_words(used)} of memory, of {size_words(limit)} that it may have")
 
     def _near(self, found: list[Relative]) -> bool:
-        tasks, resident = sum(one.tasks for one in found), sum(one.resident for one in found)
+        tasks, resident = sum(one.tasks for one in found), sum(one.resident for one in found) + self._grown
         return tasks > NEAR * self._quota["processes"] > 0 or resident > NEAR * self._quota["memory"] > 0
 
 
@@ -131,19 +147,23 @@ class Rate:
         self._seen.append((now, total))
         if recent <= self._limit * RATE_WINDOW_S:
             return None
-        most = f"{size(self._limit)} a second that it may print"
-        return Exceeded("log_rate", f"it printed {size(recent)} in {RATE_WINDOW_S:g} s, of {most}")
+        most = f"{size_words(self._limit)} a second that it may print"
+        return Exceeded("log_rate", f"it printed {size_words(recent)} in {RATE_WINDOW_S:g} s, of {most}")
 
 
 class Disk:
     """What was written into folders. Counted anew when free space fell, after a while, and in small portions.
 
-    urgent: so much free space is gone since the beginning that nothing may be put off.
+    urgent: so much free space is gone since the beginning that nothing may be put off. nameless: bytes of files that
+    are in no folder any more and still open.
     """
 
-    def __init__(self, quota: dict[str, int], growth: Growth, now: float) -> None:
+    def __init__(
+        self, quota: dict[str, int], growth: Growth, now: float, nameless: Callable[[], int] = lambda: 0
+    ) -> None:
         self._quota = quota
         self._growth = growth
+        self._nameless = nameless
         self._free_first = self._free = growth.free()
         self._counting = False
         self._next = now + FIRST_COUNT_S
@@ -169,9 +189,14 @@ class Disk:
 
     def _exceeded(self) -> Exceeded | None:
         quota, growth = self._quota, self._growth
-        if 0 < quota["disk"] < growth.bytes:
-            written = f"it wrote {size(growth.bytes)} into its folders"
-            return Exceeded("disk", f"{written}, of {size(quota['disk'])} that it may write")
+        if limit := quota["disk"]:
+            # Only for a disk that has lost so much is every process asked what it has open.
+            total = growth.bytes + (self._nameless() if self.urgent else 0)
+            if total > limit:
+                written = f"it wrote {size_words(total)} into its folders"
+                return Exceeded("disk", f"{written}, of {size_words(limit)} that it may write")
+            if growth.locked and self.urgent:
+                return Exceeded("disk", f"{size_words(limit)} of the disk are gone, and it keeps folders locked")
         if 0 < quota["files"] < growth.files:
             return Exceeded("files", f"it wrote {growth.files} files, of {quota['files']} that it may write")
         if growth.deepest:
@@ -183,21 +208,18 @@ class Disk:
 
 def _beyond_file_size(limit: int) -> Exceeded:
     """What the system itself keeps to: no file gets larger."""
-    return Exceeded("file_size", f"it wrote a file beyond {size(limit)}, the most that one file may have")
+    return Exceeded("file_size", f"it wrote a file beyond {size_words(limit)}, the most that one file may have")
 
 
-def disk_for(quota: dict[str, int], folders: list[str]) -> Disk | None:
+def disk_for(quota: dict[str, int], folders: list[str], used: Callable[[], list[Relative]]) -> Disk | None:
     """None when there is no folder that may be written."""
     if not folders:
         return None
     from engine.process.growth import Growth
 
-    return Disk(quota, Growth(folders), time.monotonic())
+    def of_processes() -> int:
+        from engine.process.shared_memory import nameless
 
+        return nameless(used())
 
-def size(count: float) -> str:
-    """Bytes for people: `1.2 GB`, `640 kB`, `12 bytes`."""
-    for unit, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if count >= unit:
-            return f"{count / unit:.1f} {name}"
-    return f"{count:g} bytes"
+    return Disk(quota, Growth(folders), time.monotonic(), of_processes)

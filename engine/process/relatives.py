@@ -98,11 +98,11 @@ def _children(pid: int, tasks: int) -> list[int]:
             threads = os.listdir(f"/proc/{pid}/task")
         except OSError:
             return []
-    return [int(child) for thread in threads for child in _content(f"/proc/{pid}/task/{thread}/children").split()]
+    return [int(child) for thread in threads for child in content(f"/proc/{pid}/task/{thread}/children").split()]
 
 
 def _stat(pid: int) -> Relative | None:
-    fields = _content(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+    fields = content(f"/proc/{pid}/stat").rpartition(b")")[2].split()
     if len(fields) < 22:
         return None  # it has ended meanwhile
     tasks, resident = int(fields[17]), int(fields[21])
@@ -118,7 +118,7 @@ def _of_other_threads(pid: int) -> int:
         threads = os.listdir(f"/proc/{pid}/task")
     except OSError:
         return 0
-    rows = (_content(f"/proc/{pid}/task/{thread}/stat").rpartition(b")")[2].split() for thread in threads)
+    rows = (content(f"/proc/{pid}/task/{thread}/stat").rpartition(b")")[2].split() for thread in threads)
     return max((int(row[21]) for row in rows if len(row) > 21), default=0)
 
 
@@ -150,24 +150,35 @@ def _below(root: int, everybody: list[Relative]) -> list[Relative]:
     return found
 
 
-def proportional(found: list[Relative], enough: int) -> int:
-    """Resident bytes, with each shared page shared out among those who share it. Stops counting beyond `enough`.
+def proportional(found: list[Relative], enough: int) -> tuple[int, int]:
+    """Resident bytes, with each shared page shared out among those who share it, and how many of these are shared
+    memory (the kernel's Shmem). Stops counting beyond `enough`.
 
     Slow: the kernel walks all their pages. What may not be read counts with all that is resident.
     """
-    total = 0
+    total = shared = 0
     for one in found:
         mine = one.resident
-        for line in _content(f"/proc/{one.pid}/smaps_rollup").splitlines():
+        for line in content(f"/proc/{one.pid}/smaps_rollup").splitlines():
             if line.startswith(b"Pss:"):
                 mine = int(line.split()[1]) * 1024
+            elif line.startswith(b"Pss_Shmem:"):
+                shared += int(line.split()[1]) * 1024
         total += mine
         if total > enough:
             break
-    return total
+    return total, shared
 
 
-def _content(path: str) -> bytes:
+def shared_memory() -> int:
+    """Bytes of it on the whole machine; 0: not known."""
+    for line in content("/proc/meminfo").splitlines():
+        if line.startswith(b"Shmem:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def content(path: str) -> bytes:
     """Empty when it cannot be read. The kernel gives a list of children in pieces of a page."""
     try:
         descriptor = os.open(path, os.O_RDONLY)

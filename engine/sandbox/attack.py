@@ -45,7 +45,7 @@ ESCAPES: Mapping[str, tuple[str, ...]] = {
     "terminal": ("type_ahead",),
     "namespaces": ("user_namespace",),
     "keyrings": ("keyctl",),
-    "memory": ("shared_memory",),
+    "shared": ("shared_memory",),
     "kernel": ("io_uring_setup", "userfaultfd", "bpf", "perf_event_open"),
 }
 """Guarantee, or what else can be guarded -> the ways around it that are tried."""
@@ -161,6 +161,8 @@ def escaped(folder: Path, home: Path, wrap: Wrap) -> frozenset[str]:
 
 
 def _run(argv: tuple[str, ...], cwd: Path, env: Mapping[str, str]) -> list[str]:
+    if sys.platform == "win32":
+        env = {"SYSTEMROOT": os.environ.get("SYSTEMROOT", ""), **env}  # sockets do not work without it
     try:
         done = subprocess.run(
             argv, cwd=cwd, env=dict(env), stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT_S, check=False

@@ -154,8 +154,9 @@ class BubblewrapSandbox:
         # write kernel.core_pattern runs programs outside.
         yield from ("--proc", "/proc", "--remount-ro", "/proc", "--dev", "/dev")
         homes = {self._home, self._home.resolve()} - {Path("/")}
-        for mode, folder in (("1777", "/tmp"), ("1777", "/var/tmp"), ("0755", "/run")):
+        for mode, folder in (("1777", "/tmp"), ("1777", "/var/tmp"), ("0755", "/run"), ("1777", "/dev/shm")):
             yield from ("--perms", mode, "--size", str(TMP_SIZE_BYTES), "--tmpfs", folder)
+        yield from ("--remount-ro", "/dev")  # bwrap gives that one no limit
         for folder in sorted(homes, key=_depth):
             yield from ("--perms", "0700", "--size", str(TMP_SIZE_BYTES), "--tmpfs", str(folder))
 

@@ -17,7 +17,7 @@ MEANINGS: Mapping[str, str] = {
     "unix_sock": "sockets of your session (ssh-agent, Docker, D-Bus) cannot be reached",
     "terminal": "nothing can be typed into a terminal",
     "namespaces": "no user namespaces of its own can be made",
-    "memory": "memory that your processes share cannot be reached",
+    "shared": "memory that your processes share cannot be reached",
     "keyrings": "your kernel keyrings are closed",
     "kernel": "kernel interfaces with a history of holes are closed",
 }
@@ -42,13 +42,20 @@ def weaknesses(sandbox: Sandbox) -> tuple[str, ...]:
     return tuple(getattr(sandbox, "weak", ()))
 
 
-def described(sandbox: Sandbox) -> dict[str, object]:
-    """The same for scripts, JSON-ready."""
+def said_of(sandbox: Sandbox) -> dict[str, object]:
+    """What the journal keeps of it: the backend, why it is not a stronger one, and what it guarantees."""
     return {
         "backend": sandbox.name,
         "reason": str(getattr(sandbox, "reason", "")),
-        "tested": UNTESTED not in weaknesses(sandbox),
         "guarantees": dict(sandbox.guarantees),
+    }
+
+
+def described(sandbox: Sandbox) -> dict[str, object]:
+    """All that is known of it for scripts, JSON-ready."""
+    return {
+        **said_of(sandbox),
+        "tested": UNTESTED not in weaknesses(sandbox),
         "extras": dict(getattr(sandbox, "extras", {})),
         "broken": list(getattr(sandbox, "broken", ())),
         "weak": list(weaknesses(sandbox)),

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from engine.ports import SandboxPolicy
+from engine.sandbox.meanings import UNTESTED
 
 PROGRAM = Path("/usr/bin/sandbox-exec")
 SYSTEM = (
@@ -27,7 +28,7 @@ SERVICES = (
 )
 """What every C library asks at start; the keychain, the pasteboard, the window server and the like are not here."""
 WEAK: tuple[str, ...] = (
-    "untested on this platform",
+    UNTESTED,
     "masked files cannot be read, instead of looking empty",
     "there is no private /tmp: programs have to use TMPDIR",
 )

@@ -34,6 +34,8 @@ CREATE = 0x40 | 0x400000
 """O_CREAT, __O_TMPFILE: only then does open(2) look at the mode."""
 SET_UID, SET_IDS = 0o4000, 0o6000
 FASTOPEN = 0x20000000
+PRIO_USER, IOPRIO_WHO_USER = 2, 3
+SET_LEASE = 1024
 
 Variant = Literal["namespaces", "closed", "port"]
 """namespaces: beside bubblewrap, which has cut off network and sockets already. closed, port: beside Landlock, without
@@ -87,6 +89,8 @@ ALWAYS = (
     Deny(("clone3",), ENOSYS),
     # Keys into a terminal, as if the person had typed them; the console's output.
     Deny(("ioctl",), when=(If(1, (TIOCSTI, TIOCLINUX, TIOCCONS)),)),
+    # A lease on a file that can only be read makes everybody outside who opens it wait, up to 45 seconds.
+    Deny(("fcntl",), when=(If(1, (SET_LEASE,)),)),
     # A program that runs as this user for whoever starts it. The mode of openat2 lies in memory.
     Deny(("chmod", "fchmod"), when=_bits(1, SET_UID)),
     Deny(("fchmodat", "fchmodat2"), when=_bits(2, SET_UID)),
@@ -125,6 +129,9 @@ SHARED = (
     Deny(("prlimit64", "sched_setaffinity", "sched_setattr", "sched_setparam"), when=(ANY_IDENTITY,)),
     Deny(("sched_setscheduler", "migrate_pages", "move_pages"), when=(ANY_IDENTITY,)),
     Deny(("setpriority", "ioprio_set"), when=(If(1, (0,), wanted=False),)),
+    # Where 0 means all processes of this user.
+    Deny(("setpriority",), when=(If(0, (PRIO_USER,)),)),
+    Deny(("ioprio_set",), when=(If(0, (IOPRIO_WHO_USER,)),)),
     Deny(("process_mrelease",)),
 )
 """Beside Landlock, where other processes and what they share are there; in namespaces of its own they are not."""

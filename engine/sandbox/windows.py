@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from engine.ports import SandboxPolicy
+from engine.sandbox.meanings import UNTESTED
 
 WEAK: tuple[str, ...] = (
-    "untested on this platform",
+    UNTESTED,
     "whatever you can read can be read, secrets included",
     "the network is not cut off: allowed hosts are not enforced",
     "writable folders keep a low integrity label; files cannot be masked",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from engine.errors import GitError
 from engine.git.hub import Change, Hub
@@ -27,8 +28,9 @@ def guard_change(hub: Hub, request: GuardRequest, redactor: Redactor = NOTHING_K
 def judged(hub: Hub, request: GuardRequest, redactor: Redactor = NOTHING_KNOWN) -> Judged:
     """The change of a request, with its files read ahead."""
     objects = _Objects(hub)
-    changes = hub.changed(request.base_tree, request.tree)
-    rows = objects.rows(request, changes)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(objects.entries, request.tree)  # several guards want it; what it raises comes when they ask
+        rows = objects.rows(request, hub.changed(request.base_tree, request.tree))
     return Judged(
         request=request,
         rows=rows,

@@ -15,6 +15,7 @@ _WINDOWS_DEVICES = re.compile(r"^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9
 _WINDOWS_FORBIDDEN = frozenset('<>:"|?*\\')
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _SHORT_GIT = re.compile(r"^git~[0-9]+$")
+_SHORT = re.compile(r"^(?=[^.]{3,8}(?:\.|$))[^. ]{1,6}~[0-9]{1,6}(?:\.[^. ]{0,3})?$")
 _MAX_COMPONENT_BYTES = 255
 
 
@@ -57,6 +58,8 @@ def _component_fault(part: str) -> str:
     folded = unicodedata.normalize("NFKC", part).casefold()
     if folded.rstrip(". ") == ".git" or _SHORT_GIT.match(folded) or part in ("", ".", ".."):
         return "has a name that git keeps for itself"
+    if _SHORT.match(part):
+        return "could be the short name that Windows gives to another file"
     if _WINDOWS_FORBIDDEN & set(part):
         return "has a character that Windows forbids"
     if part[-1] in ". ":

@@ -55,7 +55,7 @@ def _next(status: Status, kept: Path | None) -> list[str]:
     if kept is None:
         return ["Its folder is gone; `swarm demo --dir DIR` leaves everything to look at."]
     state = "--state ../state"
-    lines = [f"cd {shlex.quote(str(kept / 'repo'))}", "git log", f"swarm status {state}"]
+    lines = [f"cd {shlex.quote(str(kept / 'repo'))}", f"git log; swarm status {state}"]
     lines += [f"swarm verify main~3..main {state}"]
     lines += [f"swarm approve {approval.id} {state}" for approval in status.approvals[:1]]
     return [f"Look around (the story in full: ../{TOLD}):", *(f"  {line}" for line in lines)]

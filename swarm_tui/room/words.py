@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from engine.text.sizes import size_words
+
 Clean = Callable[[str], str]
 """Makes text from outside safe to draw."""
 
@@ -127,12 +129,7 @@ def amount(number: float) -> str:
     return "?"
 
 
-def size(size_bytes: float) -> str:
-    """Bytes as 512 B, 3.4 MB."""
-    for limit, divisor, unit in ((1e3, 1, "B"), (1e6, 1e3, "kB"), (1e9, 1e6, "MB"), (float("inf"), 1e9, "GB")):
-        if size_bytes < limit:
-            return f"{size_bytes / divisor:.{0 if divisor == 1 else 1}f} {unit}"
-    return "?"
+size = size_words
 
 
 def bar(done: float, total: float, width: int) -> str:

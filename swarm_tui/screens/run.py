@@ -134,7 +134,7 @@ class RunScreen(RoomScreen):
             self._fill("handoff", pages.handoff_lines(record, self._handoff[1], files))
         self._fill_text("prompt", files.prompt)
         self._fill_text("task", files.task)
-        self._fill("sandbox", pages.sandbox_lines(files))
+        self._fill("sandbox", pages.sandbox_lines(files, self.room.state.sandbox))
         self._fill("result", pages.result_lines(room, record, files, self._command()))
 
     def _fill(self, name: str, lines: list[Line] | tuple[Line, ...]) -> None:

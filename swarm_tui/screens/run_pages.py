@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from engine.history import RunRecord
+from engine.models.status import SandboxStatus
+from swarm_tui.guarding import quota_words, sandbox_words
 from swarm_tui.room import words
 from swarm_tui.room.reports import command_line
 from swarm_tui.room.room import Room
@@ -122,8 +124,8 @@ def _missing(said: Said) -> list[Line]:
     return [line(Span(f"! {said.note}", "attention"))] if said.note else []
 
 
-def sandbox_lines(files: RunFiles) -> list[Line]:
-    """What the process was, and what its sandbox let it do."""
+def sandbox_lines(files: RunFiles, sandbox: Mapping[str, Any]) -> list[Line]:
+    """What the process was, and what its sandbox let it do. sandbox: what the state says of it."""
     table = files.spec.table
     if not table:
         return text_lines(files.spec, "how its process was started is not known")
@@ -138,10 +140,15 @@ def sandbox_lines(files: RunFiles) -> list[Line]:
         fact("  time", f"{_seconds(table.get('wall_s'))} in all, {_seconds(table.get('idle_s'))} without output")
     )
     lines.append(fact("  ends", "with the engine" if table.get("leash") else "on its own: it may outlive the engine"))
-    lines += [
-        BLANK,
-        line(Span("What the sandbox of this machine guarantees is in each report (evidence of its order)", "quiet")),
-    ]
+    if isinstance(quotas := table.get("quota"), dict):
+        counts = cast("dict[Any, Any]", quotas).items()
+        lines.append(fact("  limits", quota_words({str(n): most for n, most in counts if isinstance(most, int)})))
+    lines.append(BLANK)
+    if sandbox:
+        found = SandboxStatus.model_validate(sandbox)
+        tone = "attention" if found.reason else "plain"
+        lines += [title("The sandbox"), line(Span(f"  {sandbox_words(found)}", tone), hang=2)]
+    lines.append(line(Span("What it guaranteed is in each report, too (evidence of its order)", "quiet")))
     return lines
 
 

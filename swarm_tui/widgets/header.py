@@ -95,6 +95,10 @@ def parts_of(room: Room) -> list[Part]:
         parts.append((1, "■ finishing", "attention"))
     if room.source.read_only and engine != "replay":
         parts.append((3, "read-only", "attention"))
+    if state.sandbox.get("backend") == "none":
+        parts.append((3, "! no sandbox", "attention"))
+    elif state.sandbox.get("reason"):
+        parts.append((6, f"sandbox {sanitise_line(state.sandbox['backend'])}", "attention"))
     if state.in_force.flows or state.last_good:
         good = "♥ last good unknown" if not state.last_good else f"♥ last good {state.last_good[:7]}"
         at_tip = state.last_good == state.main

@@ -54,7 +54,7 @@ def land(demo, name: str, attempt: int) -> None:
 
 def test_every_script_has_the_format(demo) -> None:
     scripts = sorted(demo.scripts.glob("*.toml"))
-    assert len(scripts) == 16
+    assert len(scripts) == 17
     for path in scripts:
         parse_script(path.read_text(encoding="utf-8"), path.name)
 
@@ -161,6 +161,19 @@ def test_the_plain_letters_come_with_a_package_once(demo) -> None:
     assert "requirements.txt" not in changed(demo)
 
 
+def test_the_clipping_wants_out_and_empties_the_gates_once(demo) -> None:
+    done = demo.play("clip-text", 1)
+    assert done.returncode == 0, done.stderr
+    assert "reading the signing key" in done.stdout
+    assert "opening the journal to write" in done.stdout
+    assert changed(demo) == ["swarm.toml", "tinykit/clip.py"]
+    assert [gate.run for gate in demo.settings().gate] == [["true"]]
+    afresh(demo)
+    played(demo, "clip-text", 2)
+    assert red(demo) == []
+    assert changed(demo) == ["tests/unit/test_clip.py", "tinykit/clip.py"]
+
+
 def test_the_lists_hang_once_with_their_edits_made(demo) -> None:
     with pytest.raises(subprocess.TimeoutExpired) as stopped:
         demo.play("list-blocks", 1, timeout_s=1)
@@ -206,6 +219,7 @@ def test_the_night_in_order(demo) -> None:
         "link-spaces",
         "part-cells",
         "plain-letters",
+        "clip-text",
     ]:
         land(demo, name, 2)
     land(demo, "stamp-rename", 1)

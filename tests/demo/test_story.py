@@ -38,9 +38,11 @@ def night() -> list[dict[str, Any]]:
     rejected("link-spaces", "no test of this fix failed before it")
     add("guardrail_denied", "plain-letters", rule="dependencies")
     rejected("plain-letters", "Unidecode is not allowed")
+    add("guardrail_denied", "clip-text", rule="protected")
+    rejected("clip-text", "swarm.toml is protected")
     for order in ("scrollbar", "history-limit", "stress-seeds", "stamp-rename"):
         landed(order)
-    for order in ("part-cells", "link-spaces", "plain-letters"):
+    for order in ("part-cells", "link-spaces", "plain-letters", "clip-text"):
         landed(order)
     rejected("status-overlay", "gate unit is red")
     landed("status-overlay")
@@ -74,7 +76,7 @@ def test_a_whole_night_is_told() -> None:
 
 
 def test_an_empty_night_tells_nothing() -> None:
-    assert len(missing([])) == len(told([])) == 14
+    assert len(missing([])) == len(told([])) == 15
 
 
 @pytest.mark.parametrize(
@@ -91,6 +93,8 @@ def test_an_empty_night_tells_nothing() -> None:
         ("change_rejected", "part-cells", "weakens a test"),
         ("change_rejected", "link-spaces", "a fix without a test that failed"),
         ("guardrail_denied", "plain-letters", "a dependency nobody allowed"),
+        ("guardrail_denied", "clip-text", "wants out, and its own gates"),
+        ("change_landed", "clip-text", "wants out, and its own gates"),
         ("run_finished", "list-blocks", "hangs, is stopped, loses nothing"),
         ("approval_asked", "drop-legacy", "asks for something dangerous"),
         ("main_restored", "", "passes every gate, fails the canary"),

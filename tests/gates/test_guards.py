@@ -127,6 +127,9 @@ def tree_with(bench: Bench, *paths: str) -> str:
         "dot.",
         "space ",
         "git~1",
+        "CONFTE~1.PY",
+        "GITMOD~1",
+        "sub/makefi~2/x",
         ".git\u200c/config",
         "\udcff",
     ],
@@ -139,7 +142,20 @@ async def test_names_that_hide_something_or_that_windows_cannot_hold_are_refused
 
 async def test_ordinary_names_of_all_languages_pass(bench: Bench) -> None:
     tree = tree_with(
-        bench, "src/ärger.py", "docs/日本語.md", ".gitignore", "a b.txt", "console.py", "git/x", ".github2/y"
+        bench,
+        "src/ärger.py",
+        "docs/日本語.md",
+        ".gitignore",
+        "a b.txt",
+        "console.py",
+        "git/x",
+        ".github2/y",
+        "notes.txt~",
+        "HEAD~1.md.bak",
+        "a~b",
+        "version~1beta",
+        "~1",
+        "longer-name~1.txt",
     )
     assert (await bench.guard_tree(tree))["names"].ok
 

@@ -89,7 +89,12 @@ Written by `make security-docs`, which runs the tests of `tests/redteam/catalogu
 is taken to be mistaken, misled or hostile. What stops it is what the engine enforces, never what a prompt asks. A case
 holds when every one of its tests passed; each contains, or stands beside, a control in which the same attack succeeds
 with nothing in its way, so that a missing tool never counts as protection. `swarm check` tells which promises the
-sandbox of a machine was seen to keep."""
+sandbox of a machine was seen to keep.
+
+Beside the cases there are whole nights (`tests/redteam/test_hostile_night.py`): nineteen hostile agents among honest
+ones. All honest work lands and no hostile work does; the home folder, the repository, other workspaces and the hub's
+refs stay as they are; nothing arrives outside; every hostile work order ends parked, with the rule that denied it in
+the journal. The same agents without a sandbox and without limits are the control: they change all of that."""
 
 TAIL = """\
 ## What is left, said openly

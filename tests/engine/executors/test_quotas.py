@@ -197,6 +197,25 @@ async def test_a_run_that_fills_its_folders_is_killed(bench: Bench) -> None:
     assert said(await bench.executor.run(fine)) == ("exited", "", 0)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere they are not seen")
+async def test_files_without_a_name_count_while_they_are_open(bench: Bench) -> None:
+    code = """
+    import mmap, os, time
+    file = open("hidden", "w+b")
+    os.unlink("hidden")
+    for _ in range(12):
+        file.write(os.urandom(1_000_000)); file.flush(); os.fsync(file.fileno())
+    KEEP
+    time.sleep(THEN)
+    """
+    for keep in ("pass", "kept = mmap.mmap(file.fileno(), 12_000_000); file.close()"):
+        hides = code.replace("KEEP", keep)
+        full = bench.spec(hides.replace("THEN", "600"), **writes(bench), quota=Quota(disk=6 * MB), wall_s=30.0)
+        assert said(await bench.executor.run(full)) == ("quota", "disk", None)
+        fine = bench.spec(hides.replace("THEN", "1"), **writes(bench), quota=Quota(disk=60 * MB))
+        assert said(await bench.executor.run(fine)) == ("exited", "", 0)
+
+
 async def test_what_was_there_before_does_not_count(bench: Bench) -> None:
     changes = writes(bench)
     folder = bench.folder / "workspace"

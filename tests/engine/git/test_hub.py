@@ -232,11 +232,11 @@ def test_changes_between_trees_have_modes_ids_and_odd_names(hub: Hub) -> None:
     }  # fmt: skip
     assert (rows["-n"].old_mode, rows["-n"].new_mode) == ("000000", "100644")
     assert hub.blob(rows["a.txt"].new_sha) == b"A\n"
-    assert hub.blob_size(rows["a.txt"].new_sha) == 2
+    assert hub.blob_sizes([rows["a.txt"].new_sha]) == {rows["a.txt"].new_sha: 2}
     assert hub.changed(old.tree, old.tree) == []
     assert hub.blob_sizes([]) == {}
     with pytest.raises(GitError):
-        hub.blob_size(old.tree)
+        hub.blob_sizes([old.tree])
 
 
 def test_a_patch_is_cut_at_the_cap(hub: Hub) -> None:

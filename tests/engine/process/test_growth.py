@@ -113,7 +113,39 @@ def _flatten(top: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="statvfs")
 def test_free_space_is_that_of_the_disk(tmp_path: Path) -> None:
+    assert sys.platform != "win32"
     now = os.statvfs(tmp_path)
     free, files = Growth([str(tmp_path), str(tmp_path / "x"), str(tmp_path / "missing")]).free()
     assert abs(free - now.f_bfree * now.f_frsize) < now.f_blocks * now.f_frsize / 10
     assert (files > 0) == (now.f_ffree > 0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes")
+def test_a_folder_that_may_not_be_looked_into_is_told_until_it_may(tmp_path: Path) -> None:
+    """In a process of a user who is not root: root may look everywhere."""
+    assert sys.platform != "win32"
+    top, nobody = tmp_path / "top", 64321
+    top.mkdir()
+    if os.geteuid() == 0:
+        os.chown(top, nobody, nobody)
+    here = os.open(top, os.O_RDONLY)
+    if (child := os.fork()) == 0:
+        try:
+            os.fchdir(here)
+            if os.geteuid() == 0:
+                os.setuid(nobody)
+            Path("locked").mkdir()
+            growth = Growth(["."])
+            growth._roots = ["."]  # type: ignore[reportPrivateUsage]  # the path to it is root's
+            counted(growth)
+            open_at_first = growth.locked
+            Path("locked").chmod(0)
+            counted(growth)
+            locked = growth.locked
+            Path("locked").chmod(0o700)
+            counted(growth)
+            os._exit(0 if (open_at_first, locked, growth.locked) == ("", "./locked", "") else 1)
+        finally:
+            os._exit(2)
+    os.close(here)
+    assert os.waitpid(child, 0)[1] == 0

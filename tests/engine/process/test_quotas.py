@@ -8,7 +8,7 @@ import pytest
 
 from engine.ports import Quota
 from engine.process import quotas
-from engine.process.quotas import Exceeded, Rate, Watch, size
+from engine.process.quotas import Exceeded, Rate, Watch
 from engine.process.relatives import Relative
 
 
@@ -79,7 +79,7 @@ def test_a_look_that_takes_long_is_put_off_but_not_near_a_quota() -> None:
 def test_a_file_that_was_cut_off_is_told_by_the_exit_code() -> None:
     assert Story(file_size=5).watch.said_by(153) == (
         "file_size",
-        "it wrote a file beyond 5 bytes, the most that one file may have",
+        "it wrote a file beyond 5 B, the most that one file may have",
     )
     assert Story(file_size=5).watch.said_by(1) is None
     assert Story().watch.said_by(153) is None
@@ -92,7 +92,7 @@ def test_a_rate_is_over_ten_seconds_wherever_they_begin() -> None:
         total += 100
         assert rate.look(float(now)) is None
     total += 200
-    assert rate.look(40.0) == ("log_rate", "it printed 1.1 kB in 10 s, of 100 bytes a second that it may print")
+    assert rate.look(40.0) == ("log_rate", "it printed 1.1 kB in 10 s, of 100 B a second that it may print")
 
 
 def test_a_burst_within_ten_seconds_worth_is_let() -> None:
@@ -101,10 +101,3 @@ def test_a_burst_within_ten_seconds_worth_is_let() -> None:
     assert rate.look(0.2) is None
     total = 1_001
     assert rate.look(0.4) is not None
-
-
-@pytest.mark.parametrize(
-    ("count", "said"), [(12, "12 bytes"), (1_500, "1.5 kB"), (16e9, "16.0 GB"), (2e6, "2.0 MB"), (3.2e12, "3.2 TB")]
-)
-def test_sizes_are_said_for_people(count: float, said: str) -> None:
-    assert size(count) == said

@@ -137,6 +137,7 @@ def test_beside_landlock_there_are_no_sockets_but_those_it_sees() -> None:
     closed = compile_filter(rules_for("closed"), AARCH64)
     port = compile_filter(rules_for("port"), AARCH64)
     socket, pair, sendto, refused = 198, 199, 206, 0x00050000 | errno.EPERM
+    setpriority, ioprio_set = 140, 30
 
     def sees(program: bytes, number: int, *arguments: int) -> int:
         return run(program, call(number, arguments, AARCH64.audit))
@@ -149,6 +150,8 @@ def test_beside_landlock_there_are_no_sockets_but_those_it_sees() -> None:
     for program in (closed, port):
         assert sees(program, pair, 1, 1) == sees(program, pair, 1, 5) == ALLOWED
         assert sees(program, pair, 1, 2 | 0x80000) == sees(program, pair, 1, 3) == refused
+        assert sees(program, setpriority, 2, 0) == sees(program, ioprio_set, 3, 0) == refused  # all of this user's
+        assert sees(program, setpriority, 0, 0) == sees(program, ioprio_set, 1, 0) == ALLOWED  # the caller
 
 
 def test_what_the_kernel_would_refuse_is_refused_before() -> None:

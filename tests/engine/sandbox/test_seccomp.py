@@ -75,6 +75,21 @@ def test_a_mode_that_would_run_as_this_user_for_others_is_refused(tmp_path: Path
     assert seen(tmp_path, None, body) == [0] * 7
 
 
+def test_a_file_that_is_only_read_cannot_be_leased(tmp_path: Path) -> None:
+    (tmp_path / "pack").write_bytes(b"x")
+    body = """
+    file = os.open("pack", os.O_RDONLY)
+    set_lease, exclusive, get_lease, flags = 1024, 1, 1025, fcntl.F_GETFL
+    print(json.dumps([
+        code(lambda: fcntl.fcntl(file, set_lease, exclusive)), code(lambda: fcntl.fcntl(file, flags)),
+        fcntl.fcntl(file, get_lease),
+    ]))"""
+    unlocked = 2
+    assert seen(tmp_path, "namespaces", body) == [1, 0, unlocked]
+    assert seen(tmp_path, "closed", body) == [1, 0, unlocked]
+    assert seen(tmp_path, None, body) == [0, 0, 1], "it can be, without the filter"
+
+
 def test_one_end_of_a_pair_cannot_be_turned_to_another_socket(tmp_path: Path) -> None:
     body = """
     server = None if sys.argv[1] else socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -116,6 +131,24 @@ def test_other_processes_are_neither_limited_nor_slowed_down(tmp_path: Path) -> 
             os.sched_setaffinity(0, kept)
     assert seen(tmp_path, "closed", body) == [1, 1, 1, 0, 0, 0, 0]
     assert seen(tmp_path, "namespaces", body)[3:] == [0] * 4
+
+
+def test_all_processes_of_the_user_at_once_are_not_slowed_down_either(tmp_path: Path) -> None:
+    """As a user whom nobody is, where that is possible: without the filter it would slow down the whole session."""
+    body = """
+    import signal, time
+    if os.geteuid() == 0:
+        os.setuid(64321)
+    if (other := os.fork()) == 0:
+        time.sleep(20)
+        os._exit(0)
+    tried = [code(lambda: os.setpriority(os.PRIO_USER, 0, 5)), os.getpriority(os.PRIO_PROCESS, other)]
+    os.kill(other, signal.SIGKILL)
+    print(json.dumps(tried))"""
+    before = os.getpriority(os.PRIO_PROCESS, 0) if sys.platform != "win32" else 0
+    assert seen(tmp_path, "closed", body) == [1, before]
+    if sys.platform != "win32" and os.geteuid() == 0:
+        assert seen(tmp_path, None, body) == [0, 5]
 
 
 def test_what_processes_share_without_a_file_is_closed_beside_landlock(tmp_path: Path) -> None:
