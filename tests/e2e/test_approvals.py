@@ -118,6 +118,7 @@ def test_a_question_that_nobody_answers_expires_and_can_be_asked_again(make_desk
     assert lasting(desk, "ran.txt") == "7"
 
 
+@pytest.mark.slow
 def test_settings_may_deny_everything_while_nobody_is_there(make_desk: MakeDesk) -> None:
     desk = make_desk(ASKS, settings=SETTINGS + '[approvals]\nunattended = "deny"\n')
     ended = desk.until_idle()

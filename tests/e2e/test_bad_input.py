@@ -162,6 +162,7 @@ def test_a_state_folder_inside_the_repository_is_refused(make_desk: MakeDesk) ->
     assert not (desk.repo / "state").exists()
 
 
+@pytest.mark.slow
 def test_a_state_folder_of_a_newer_version_is_left_as_it_is(make_desk: MakeDesk) -> None:
     desk = make_desk()
     assert desk.until_idle().code == 0
@@ -316,6 +317,7 @@ def test_an_interrupt_before_the_engine_is_up_is_not_forgotten(make_desk: MakeDe
     assert ended.of("run_started") == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes break in another way there")
 @pytest.mark.parametrize("words", [(), ("--json",)])
 def test_a_reader_who_goes_away_does_not_end_the_night(make_desk: MakeDesk, words: tuple[str, ...]) -> None:

@@ -209,7 +209,7 @@ def test_a_run_that_uses_up_its_quota_says_which_and_its_next_attempt_is_told(tm
     assert {one["rule"] for one in denied} == {"quota-disk"}
     assert "limits.disk" in denied[0]["reason"]
     task = json.loads((desk.state / "runs" / "one.2" / "side" / "task.json").read_text(encoding="utf-8"))
-    assert "wrote more than 10.0 MB" in task["prompt"]
+    assert "of 10.0 MB that it may write" in task["prompt"]
 
 
 SPENDS = """

@@ -80,6 +80,7 @@ def test_a_red_gate_is_told_with_its_log_its_reason_and_what_to_do(make_desk: Ma
     assert Path(lines[-1].split(maxsplit=1)[1]).is_file()
 
 
+@pytest.mark.slow
 def test_the_second_time_nothing_runs_and_the_same_report_is_named(make_desk: MakeDesk) -> None:
     desk = make_desk()
     first, second = desk.ask("gates"), desk.ask("gates")
@@ -91,6 +92,7 @@ def test_the_second_time_nothing_runs_and_the_same_report_is_named(make_desk: Ma
     assert desk.swarm("gates").returncode == 1, "an answer for another commit stands for nothing"
 
 
+@pytest.mark.slow
 def test_a_test_that_is_gone_is_noticed_once_the_base_was_gated(make_desk: MakeDesk) -> None:
     desk = make_desk()
     desk.write("tests/test_more.py", "import unittest\nclass More(unittest.TestCase):\n    def test_a(self): pass\n")
@@ -128,6 +130,7 @@ def test_fail_fast_ends_at_the_first_red_gate(make_desk: MakeDesk) -> None:
     assert [gate["result"] for gate in said["gates"]] == ["red", "skipped"]
 
 
+@pytest.mark.slow
 def test_explain_says_why_a_gate_runs_or_not(make_desk: MakeDesk) -> None:
     desk = make_desk()
     first = json.loads(desk.swarm("gates", "--json", "--explain").stdout)["explained"][0]
@@ -181,6 +184,7 @@ def test_sabotage_tells_what_no_gate_notices(make_desk: MakeDesk) -> None:
     assert leftovers(desk) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="a console's ctrl+c cannot be sent to one process there")
 @pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGKILL", -9)])
 def test_whatever_ends_it_no_gate_is_left(make_desk: MakeDesk, number: str, code: int) -> None:

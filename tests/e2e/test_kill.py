@@ -97,6 +97,7 @@ def kill_until_idle(night: Night, kills: int) -> int:
     return kills
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["run_started", "run_finished", "change_proposed", "change_queued", "report_signed"])
 def test_a_run_killed_at_its_own_boundaries_leaves_nothing_behind(tmp_path: Path, kind: str) -> None:
     night = Night(tmp_path)
@@ -112,6 +113,7 @@ def test_a_run_killed_at_its_own_boundaries_leaves_nothing_behind(tmp_path: Path
     night.assert_sound()
 
 
+@pytest.mark.slow
 def test_an_order_that_has_begun_and_leaves_the_roadmap_goes_on_to_its_end(tmp_path: Path) -> None:
     night = Night(tmp_path)
     night.order("a", {"tiny/a.py": "A = 1\n"})
@@ -195,6 +197,7 @@ def _change(night: Night) -> str:
     return night.events("change_proposed")[0].fields["change"]
 
 
+@pytest.mark.slow
 def test_a_gate_that_nobody_wants_any_more_is_ended(tmp_path: Path) -> None:
     """Main moves under it: a person commits while there is no engine."""
     night = Night(tmp_path)
@@ -238,6 +241,7 @@ sys.exit(0 if pathlib.Path("tiny/a.py").exists() else "there is no a")
 """Red until there is an `a`, once it is let go."""
 
 
+@pytest.mark.slow
 def test_a_proof_on_main_that_outlives_its_engine_is_adopted_and_runs_once(tmp_path: Path) -> None:
     night = Night(tmp_path)
     night.person_commits({"repro.py": ACCEPTING}, "How to see it")
@@ -268,6 +272,7 @@ if "-1/" in os.environ["SWARM_RUN"]:
 """Of the first engine it does not end by itself, whatever happens to its pipes."""
 
 
+@pytest.mark.slow
 def test_the_canary_of_a_killed_engine_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without bubblewrap, which would have taken the program along."""
     programs = tmp_path / "bin"

@@ -100,6 +100,7 @@ def test_two_that_are_green_alone_and_red_together_never_both_land(night: Night,
     night.assert_sound()
 
 
+@pytest.mark.slow
 def test_a_person_in_the_middle_of_a_night_is_kept_and_gated(night: Night) -> None:
     night.order("a", {"tiny/a.py": "A = 1\n"})
     night.until_idle()

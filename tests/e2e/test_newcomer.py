@@ -108,6 +108,7 @@ def run_recipe(lines: list[str], desk: Desk) -> subprocess.CompletedProcess[str]
     return subprocess.run(["sh", "-c", script], cwd=desk.repo, capture_output=True, encoding="utf-8", check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("openssl") is None or sys.platform == "win32", reason="needs sh and openssl")
 def test_the_printed_recipe_accepts_the_proof_and_refuses_another(make_desk: MakeDesk) -> None:
     desk = make_desk(order("one", "write a.txt hello"))
@@ -169,6 +170,7 @@ def test_what_scripts_read_keeps_to_the_contract(make_desk: MakeDesk) -> None:
     assert [(one["id"], one["state"]) for one in shown["work_orders"]] == [("one", "healthy")]
 
 
+@pytest.mark.slow
 def test_a_hand_made_report_says_what_is_promised(make_desk: MakeDesk) -> None:
     desk = make_desk()
     said = desk.ask("gates", "HEAD")
@@ -197,6 +199,7 @@ def test_schemas_are_written_and_fit_what_is_printed(make_desk: MakeDesk) -> Non
     assert json.loads(desk.swarm("roadmap", "schema").stdout) == schemas
 
 
+@pytest.mark.slow
 def test_settings_that_nobody_committed_yet_count_and_it_is_said(bare_desk: Desk) -> None:
     desk = bare_desk
     desk.write("a.txt", "one\n")

@@ -35,6 +35,7 @@ def test_a_persons_commit_is_taken_as_it_is_and_listed_until_it_is_proved(make_d
     assert desk.swarm("verify", "HEAD").returncode == 1
 
 
+@pytest.mark.slow
 def test_commits_made_while_main_moved_on_are_merged_and_both_are_kept(make_desk: MakeDesk) -> None:
     desk = make_desk(order("one", "write a.txt hello"))
     desk.write("tests/test_whole.py", TESTS + "# half an edit\n")

@@ -88,6 +88,7 @@ def test_an_end_that_was_cut_off_is_read_only_too(desk: Desk) -> None:
     one_sentence(started, "its end was cut off")
 
 
+@pytest.mark.slow
 def test_an_older_journal_that_was_put_back_is_read_only_too(desk: Desk, tmp_path: Path) -> None:
     shutil.copy2(desk.state / "journal.db", tmp_path / "older.db")
     assert desk.until_idle().code == 0
@@ -122,6 +123,7 @@ async def test_a_break_in_a_long_past_ends_a_running_engine_and_the_next_start_r
     one_sentence(again, "event 3 was changed")
 
 
+@pytest.mark.slow
 def test_a_killed_engine_is_not_taken_for_a_break(desk: Desk) -> None:
     for nth in range(3):
         desk.write(

@@ -29,6 +29,7 @@ def test_the_room_starts_the_engine_and_leaves_it_running(make_desk: MakeDesk) -
     assert engine(desk) == pid is not None
 
 
+@pytest.mark.slow
 def test_the_view_is_there_again_after_coming_back(make_desk: MakeDesk) -> None:
     desk = room_desk(make_desk, order("one", "write a.txt hello"), order("two", "write b.txt hello"))
     first = room(desk)
@@ -61,7 +62,7 @@ SCREENS = (
     ("a", "Needs you", "nothing needs you: the swarm goes on"),
     ("m", "Metrics", "lead time"),
     ("t", "Timeline", "started (epoch 1)"),
-    ("w", "Logs side by side", "one.1"),
+    ("w", "Logs side by side", "─ 1 one"),
     ("?", "Help", "in a line"),
     ("ctrl+g", "Debug figures", "frame"),
 )

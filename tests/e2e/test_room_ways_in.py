@@ -18,6 +18,7 @@ from room_steps import LEFT_BEHIND, choose, engine, events, left_in_order, room,
 from terminal import Terminal
 
 
+@pytest.mark.slow
 def test_a_room_that_only_looks_refuses_commands_in_a_sentence(make_desk: MakeDesk) -> None:
     desk = room_desk(make_desk, order("one", "write a.txt hello"))
     assert desk.until_idle().code == 0
@@ -94,6 +95,7 @@ def test_a_folder_that_is_no_repository_is_told_what_to_do(tmp_path: Path) -> No
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_repository_without_settings_is_led_through_init_into_its_room(make_desk: MakeDesk) -> None:
     desk = make_desk()
     for name in ("swarm.toml", "roadmap.toml"):

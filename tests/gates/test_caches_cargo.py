@@ -93,6 +93,7 @@ async def test_a_warm_slot_builds_only_the_changed_crate_and_what_depends_on_it(
     assert compiled(await workshop.test(low)) == set()
 
 
+@pytest.mark.slow
 @cargo_only
 async def test_switching_to_and_fro_never_serves_a_stale_build(workshop: Workshop) -> None:
     await workshop.land(workshop.main)

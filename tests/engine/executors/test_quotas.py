@@ -197,6 +197,7 @@ async def test_a_run_that_fills_its_folders_is_killed(bench: Bench) -> None:
     assert said(await bench.executor.run(fine)) == ("exited", "", 0)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere they are not seen")
 async def test_files_without_a_name_count_while_they_are_open(bench: Bench) -> None:
     code = """
