@@ -178,24 +178,24 @@ def test_a_later_failed_attempt_is_not_taken_for_the_denied_change() -> None:
 
 def test_the_same_host_wanted_by_several_orders_is_one_question_whose_answer_applies_to_each() -> None:
     night = Night(attempts(3), ("one", "two"))
-    night.run("one", hosts=("pypi.org:443",))
-    night.run("two", hosts=("pypi.org:443",))
+    night.run("one", hosts=("packages.example:443",))
+    night.run("two", hosts=("packages.example:443",))
     night.plan()
     (asked,) = night.pending()
     assert (asked.danger, sorted(asked.askers)) == ("network", ["one", "two"])
     night.answer(asked, "approved")
-    assert night.state.orders["one"].hosts == night.state.orders["two"].hosts == ["pypi.org:443"]
-    night.run("one", hosts=("pypi.org:443", "evil.example:443"))
+    assert night.state.orders["one"].hosts == night.state.orders["two"].hosts == ["packages.example:443"]
+    night.run("one", hosts=("packages.example:443", "evil.example:443"))
     night.plan()
     assert [one.operation["host"] for one in night.pending()] == ["evil.example:443"]
 
 
 def test_a_denied_host_is_not_asked_for_again_and_the_order_goes_on_without() -> None:
     night = Night(attempts(3))
-    night.run(hosts=("pypi.org:443",))
+    night.run(hosts=("packages.example:443",))
     night.plan()
     night.answer(night.pending()[0], "denied")
-    night.run(hosts=("pypi.org:443",))
+    night.run(hosts=("packages.example:443",))
     assert night.starts() == ["one"]
     assert night.pending() == []
     assert night.one.hosts == []
@@ -208,7 +208,7 @@ def test_a_host_that_looks_like_an_allowed_one_is_asked_for_with_a_warning() -> 
     assert all(asked.warnings for asked in night.pending())
     assert len(night.pending()) == 2
     honest = Night(attempts(3))
-    honest.run(hosts=("pypi.org:443",))
+    honest.run(hosts=("packages.example:443",))
     honest.plan()
     assert honest.pending()[0].warnings == []
 
@@ -222,7 +222,7 @@ def test_an_order_asks_for_a_few_hosts_and_not_for_a_flood_of_them() -> None:
 
 def test_a_question_about_a_host_is_let_go_when_its_order_is_over() -> None:
     night = Night(attempts(3))
-    night.run(hosts=("pypi.org:443",))
+    night.run(hosts=("packages.example:443",))
     night.plan()
     night.tell("work_order_cancelled", "one", by="a person")
     night.plan()
