@@ -71,6 +71,7 @@ def test_a_no_reaches_the_agent_with_its_reason_and_nothing_is_done(make_desk: M
     assert "not on a Friday" in task["prompt"]
 
 
+@pytest.mark.slow
 def test_a_running_engine_takes_the_answer_and_goes_on(make_desk: MakeDesk) -> None:
     desk = make_desk(ASKS)
     night = desk.start()

@@ -220,6 +220,7 @@ def test_a_wrong_name_is_told_what_there_is(make_desk: MakeDesk) -> None:
 # -- people who interrupt ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_second_engine_is_told_about_the_first(make_desk: MakeDesk) -> None:
     desk = make_desk()
     night = desk.start()
@@ -269,6 +270,7 @@ def test_a_cancelled_order_stops_running_and_keeps_what_was_written(make_desk: M
     assert not desk.has("a.txt")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are another thing there")
 def test_one_interrupt_finishes_what_runs_and_takes_nothing_new(make_desk: MakeDesk) -> None:
     desk = make_desk(order("one", "wait", "write a.txt hello"), order("two", "write b.txt hello", depends_on=["one"]))

@@ -181,6 +181,7 @@ def test_what_only_looks_green_does_not_land_and_it_is_said_why(night: Night) ->
     night.assert_sound()
 
 
+@pytest.mark.slow
 def test_what_two_changes_bring_together_is_guarded_too(night: Night) -> None:
     night.order("one", {"tiny/Names.py": "x = 1\n"}, kind="docs")
     night.order("other", {"tiny/names.py": "x = 2\n"}, kind="docs")

@@ -15,6 +15,7 @@ steps = [{ assert = { no_log = "ERROR" } }]
 APP = "import sys\nprint('ready')\nsys.stdin.read()\n"
 
 
+@pytest.mark.slow
 def test_a_persons_commit_is_taken_as_it_is_and_listed_until_it_is_proved(make_desk: MakeDesk) -> None:
     desk = make_desk(settings=SETTINGS + FLOW, **{"app.py": APP})
     night = desk.start()

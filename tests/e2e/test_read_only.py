@@ -44,6 +44,7 @@ def test_an_untouched_journal_goes_on_and_is_whole(desk: Desk) -> None:
     assert desk.status()["read_only"] == ""
 
 
+@pytest.mark.slow
 def test_a_changed_event_puts_the_engine_in_read_only_mode(desk: Desk) -> None:
     kept = files(desk.state / "hub.git") | files(desk.state / "artifacts")
     execute(desk, "UPDATE events SET json = replace(json, 'green', 'greed') WHERE kind = 'report_signed'")

@@ -98,6 +98,7 @@ def test_a_size_that_comes_back_before_the_room_looks_is_drawn_again(make_desk: 
     terminal.expect("5 Log")
 
 
+@pytest.mark.slow
 def test_what_an_agent_prints_is_text_and_nothing_else(make_desk: MakeDesk) -> None:
     title = "\x1b]0;PWNED\x07[red]title[/red] \u202eesrever \x1b[2J"
     settings = SETTINGS.replace("tools/agent.py", "tools/hostile.py")
