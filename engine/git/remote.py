@@ -112,13 +112,18 @@ class Remote:
         what = summary.removeprefix("[remote rejected]").strip(" ()") or "no reason was given"
         told = f"{what}; {words}" if words else what
         return self._fault(
-            "refused", f"refuses {ref.removeprefix('refs/')} ({told[:300]}): see to its rules, and the swarm tries again"
+            "refused",
+            f"refuses {ref.removeprefix('refs/')} ({told[:300]}): see to its rules, and the swarm tries again",
         )
 
     def _run(self, *args: str, timeout_s: float, ok: tuple[int, ...] = (0,)) -> Completed:
         try:
             done = self.hub.git.run(
-                *args, timeout_s=timeout_s, ok=(0, 1, 128), settings={**transports(self.address), **_SLOW}, env=self._env
+                *args,
+                timeout_s=timeout_s,
+                ok=(0, 1, 128),
+                settings={**transports(self.address), **_SLOW},
+                env=self._env,
             )
         except GitError as error:
             if error.returncode == TIMED_OUT:
@@ -132,13 +137,19 @@ class Remote:
 
     def _explained(self, stderr: str) -> RemoteFault:
         words = [line.strip() for line in stderr.splitlines() if line.strip()]
-        told = next((line for line in words if line.startswith(("fatal:", "error:"))), words[0] if words else "no reason")
+        told = next(
+            (line for line in words if line.startswith(("fatal:", "error:"))), words[0] if words else "no reason"
+        )
         said = f"({told.removeprefix('fatal:').removeprefix('error:').strip()[:200]})"
         if _HOST_KEY.search(stderr):
             host = self.address.host
-            return self._fault("login", f"has a host key that ssh does not know {said}: run `ssh {host}` once and look at it")
+            return self._fault(
+                "login", f"has a host key that ssh does not know {said}: run `ssh {host}` once and look at it"
+            )
         if _LOGIN.search(stderr):
-            return self._fault("login", f"wants a login {said}: log in once with `git push` there, so that git remembers it")
+            return self._fault(
+                "login", f"wants a login {said}: log in once with `git push` there, so that git remembers it"
+            )
         if _UNREACHABLE.search(stderr):
             return self._fault("unreachable", f"cannot be reached {said}: the swarm tries again")
         if _MISSING.search(stderr):

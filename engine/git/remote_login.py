@@ -34,7 +34,9 @@ _KEYS = re.compile(r"(?:credential|http|url|ssh)\..+|core\.sshcommand", re.IGNOR
 _SCOPES = ("system", "global")
 _GIT_VARIABLES_KEPT = re.compile(r"GIT_(?:SSH|SSH_COMMAND|SSH_VARIANT|SSL_[A-Z_]+|PROXY_SSL_[A-Z_]+)")
 _QUESTIONS = frozenset({"SSH_ASKPASS", "SSH_ASKPASS_REQUIRE", "GCM_GUI_PROMPT"})
-_SCP_LIKE = re.compile(r"(?:[^/\\@:]+@)?(?:[^/\\:]{2,}|\[[0-9A-Fa-f:.]+\]):(?!//)(?P<path>.+)", re.DOTALL)
+_SCP_LIKE = re.compile(r"(?:[^/\\@:]+@)?(?:\[[0-9A-Fa-f:.]+\]|[^/\\:\[]{2,}):(?!//)(?P<path>.+)", re.DOTALL)
+_HELPER = re.compile(r"[A-Za-z0-9+.-]+::")
+"""`ext::sh -c …`: the name of a program, not of a place."""
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
 
@@ -77,9 +79,9 @@ def address_of(user_repo: Path, name: str, *, never_below: Path | None = None) -
 
 def parse_address(name: str, url: str, user_repo: Path, *, never_below: Path | None = None) -> Address:
     """As `address_of`, of an address that is known."""
-    shown = f'the address of the remote "{name}"'
-    if not url.isprintable() or url.startswith("-") or "::" in url.split("/", 1)[0].replace("[::", "["):
-        raise UserError(f"{shown} is none that the swarm publishes to: use https, ssh, git or a path.".capitalize())
+    shown = f'The address of the remote "{name}"'
+    if not url.isprintable() or url.startswith("-") or _HELPER.match(url):
+        raise UserError(f"{shown} is none that the swarm publishes to: use https, ssh, git or a path.")
     scp = _SCP_LIKE.fullmatch(url) if "://" not in url else None
     if scp is not None:
         host = url[: scp.start("path") - 1].rpartition("@")[2].strip("[]")
@@ -92,7 +94,7 @@ def parse_address(name: str, url: str, user_repo: Path, *, never_below: Path | N
         place = Path(urlsplit(url).path.lstrip("/"))
     place = (user_repo / place).resolve()
     if never_below is not None and place.is_relative_to(never_below.resolve()):
-        raise UserError(f"{shown} lies in the swarm's own state folder: name another.".capitalize())
+        raise UserError(f"{shown} lies in the swarm's own state folder: name another.")
     return Address(name, str(place), "file", "", "")
 
 
@@ -102,16 +104,16 @@ def _of_url(name: str, url: str, shown: str) -> Address:
         host = (parts.hostname or "").lower()
         secret = parts.password is not None
     except ValueError as error:
-        raise UserError(f"{shown} cannot be read ({error}): see `git remote -v`.".capitalize()) from error
+        raise UserError(f"{shown} cannot be read ({error}): see `git remote -v`.") from error
     scheme = {"git+ssh": "ssh", "ssh+git": "ssh"}.get(parts.scheme, parts.scheme)
     if scheme not in ("https", "http", "ssh", "git") or not host:
-        raise UserError(f"{shown} is none that the swarm publishes to: use https, ssh, git or a path.".capitalize())
+        raise UserError(f"{shown} is none that the swarm publishes to: use https, ssh, git or a path.")
     if scheme == "http" and host not in _LOOPBACK:
-        raise UserError(f"{shown} is plain http, where anybody on the way can read the login: use https.".capitalize())
+        raise UserError(f"{shown} is plain http, where anybody on the way can read the login: use https.")
     if secret:
         raise UserError(
-            f"{shown} contains a password, which every process list shows: put it into a credential helper, and take it "
-            f"out with `git remote set-url {name} URL`.".capitalize()
+            f"{shown} contains a password, which every process list shows: put it into a credential helper, and "
+            f"take it out with `git remote set-url {name} URL`."
         )
     _no_option(host, shown)
     return Address(name, url, scheme, host, _trimmed(parts.path))
@@ -119,7 +121,7 @@ def _of_url(name: str, url: str, shown: str) -> Address:
 
 def _no_option(host: str, shown: str) -> None:
     if host.startswith("-"):
-        raise UserError(f"{shown} has a host that looks like an option: see `git remote -v`.".capitalize())
+        raise UserError(f"{shown} has a host that looks like an option: see `git remote -v`.")
 
 
 def _trimmed(path: str) -> str:
