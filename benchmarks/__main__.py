@@ -15,13 +15,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import gates, idle, journal, landing, room, sandbox, start, status, text, treegate
+from benchmarks import gates, idle, journal, landing, planning, room, sandbox, start, status, text, treegate
 from benchmarks.figure import Figure, Scale, tiny
 from benchmarks.table import as_json, as_text
 from engine.git.door import git_version
 
 BENCHMARKS: dict[str, Callable[[Scale], list[Figure]]] = {
     "landing": landing.measure,
+    "planning": planning.measure,
     "journal": journal.measure,
     "start": start.measure,
     "idle": idle.measure,

@@ -54,8 +54,10 @@ class Scale:
     journal_seconds: float = 2.0
     idle_s: float = 20.0
     landings: int = 8
+    files: int = 5_000
+    """Of the large repository."""
 
 
 def tiny(folder: Path) -> Scale:
     """Just enough to see that everything runs."""
-    return Scale(folder, repeats=1, journal_events=200, journal_seconds=0.05, idle_s=0.2, landings=1)
+    return Scale(folder, repeats=1, journal_events=200, journal_seconds=0.05, idle_s=0.2, landings=1, files=50)

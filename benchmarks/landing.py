@@ -19,6 +19,7 @@ from swarm_tui.compose import make_host
 from swarm_tui.place import find_place
 
 GOAL_MS = 150.0
+LARGE_GOAL_MS = 60.0
 STEPS = {
     "gate green to report signed": ("gate_finished", "report_signed"),
     "report signed to landed": ("report_signed", "change_landed"),
@@ -49,7 +50,12 @@ def measure(scale: Scale) -> list[Figure]:
     bare = [merge_and_push_ms(each) for each in _changes_to_merge(scale.folder / "bare", bench.repo, scale.landings)]
     whole = [(each["published"] - each["gate_finished"]) * 1000 for each in landings]
     beside = [Beside("bare git merge and git push", bare)]
+    large = notes(scale.folder / "large", scale.landings, scale.files)
+    moved = [(each["change_landed"] - each["report_signed"]) * 1000 for each in _landings(_watched(large))]
+    trees = _changes_to_merge(scale.folder / "bare-large", large.repo, scale.landings)
+    merges = [Beside("git merge in a worktree", [merge_ms(each) for each in trees])]
     return [
+        Figure(f"landing on {scale.files:,} files", "ms", moved, LARGE_GOAL_MS, beside=merges),
         Figure("landing, last gate green to published", "ms", whole, GOAL_MS, beside=beside),
         *(
             Figure(f"  of it, {name}", "ms", [(each[end] - each[begin]) * 1000 for each in landings])
@@ -58,10 +64,17 @@ def measure(scale: Scale) -> list[Figure]:
     ]
 
 
-def notes(folder: Path, count: int) -> Bench:
-    """tinykit with `count` work orders that land one after the other."""
+def notes(folder: Path, count: int, files: int = 0) -> Bench:
+    """tinykit with `count` work orders that land one after the other, and with so many more files."""
     orders = [ORDER.format(nth=nth, before=f'"note-{nth - 1}"' if nth > 1 else "") for nth in range(1, count + 1)]
     bench = tinykit(folder, 'schema = "roadmap/1"\n' + "".join(orders))
+    for nth in range(files):
+        path = bench.repo / "data" / f"part-{nth % 100}" / f"{nth}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{nth}\n" * 20, encoding="utf-8", newline="\n")
+    if files:
+        git(bench.repo, "add", "-A")
+        git(bench.repo, "commit", "-q", "-m", f"{files} files")
     for nth in range(1, count + 1):
         (folder / "scripts" / f"note-{nth}.toml").write_text(SCRIPT.format(nth=nth), encoding="utf-8", newline="\n")
     return bench
@@ -112,4 +125,11 @@ def merge_and_push_ms(what: tuple[Path, str]) -> float:
     started = time.perf_counter()
     git(work, "merge", "-q", "--no-ff", "--no-edit", branch)
     git(work, "push", "-q", "origin", "main")
+    return (time.perf_counter() - started) * 1000
+
+
+def merge_ms(what: tuple[Path, str]) -> float:
+    work, branch = what
+    started = time.perf_counter()
+    git(work, "merge", "-q", "--no-ff", "--no-edit", branch)
     return (time.perf_counter() - started) * 1000

@@ -84,9 +84,10 @@ class Restore(Action):
 
 @dataclass(frozen=True)
 class Adopt(Action):
-    """Take a person's commits on the user's main into the hub."""
+    """Take a person's commits on the user's main, or on the remote's (then they are in the hub), into hub's main."""
 
     commit: str = ""
+    source: str = "local"
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,11 @@ class Publish(Action):
     """Bring hub's main to the user's repository."""
 
     commit: str = ""
+
+
+@dataclass(frozen=True)
+class PublishRemote(Action):
+    """Bring hub's main, or what of it is good, to the user's remote, and see what became of it there."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +120,6 @@ class FileBug(Action):
 
 MOVERS = (Land, Restore, Adopt)
 """Actions that move main. At most one of them is desired at a time, and none is cancelled once it began."""
-LANES: tuple[tuple[type[Action], ...], ...] = (MOVERS, (Publish,))
+LANES: tuple[tuple[type[Action], ...], ...] = (MOVERS, (Publish,), (PublishRemote,))
 """Of each lane one action runs at a time: the next is planned again on what it leaves."""
-CANCELLABLE = (StartRun, CheckAcceptance, GateTrial, GateMain, RunCanary, CheckChange)
+CANCELLABLE = (StartRun, CheckAcceptance, GateTrial, GateMain, RunCanary, CheckChange, PublishRemote)

@@ -13,6 +13,7 @@ from engine.models.problem import Problem
 from engine.models.roadmap import OrderKind, Roadmap, WorkOrder
 from engine.models.settings import Settings
 from engine.not_yet import roadmap_not_yet, settings_not_yet
+from engine.publish_checks import publish_problems
 from engine.scope import matches
 from engine.text.sanitise import sanitise_line
 from engine.toml_lines import Loc
@@ -54,6 +55,7 @@ def check_settings(settings: Settings, locate: Locate | None = None) -> list[Pro
     problems += _glob_problems(settings.merge.ask_if.paths, ("merge", "ask_if", "paths"), at)
     problems += guard_problems(settings, at)
     problems += _host_problems(settings, at)
+    problems += publish_problems(settings, at)
     return [*problems, *settings_not_yet(settings, at), *_weaknesses(settings, at)]
 
 

@@ -21,6 +21,29 @@ def exposure(state: State, change: Change) -> float:
     return float(sum(overlap(change, other) for other in others))
 
 
+class Exposures:
+    """`exposure` for many changes of one state: landings are bits, so that each change is asked about at once."""
+
+    def __init__(self, state: State) -> None:
+        recent = state.known_main[-LANDINGS:]
+        every = (1 << len(recent)) - 1
+        place = {commit: at for at, commit in enumerate(recent)}
+        self._since = {commit: every >> (at + 1) << (at + 1) for commit, at in place.items()}
+        self._every = every
+        self._in: dict[str, int] = {}
+        for other in state.changes.values():
+            if (at := place.get(other.commit)) is not None:
+                for folder in _folders(tuple(other.paths)):
+                    self._in[folder] = self._in.get(folder, 0) | 1 << at
+
+    def of(self, change: Change) -> float:
+        """For a change that has not landed itself."""
+        beside = 0
+        for folder in _folders(tuple(change.paths)):
+            beside |= self._in.get(folder, 0)
+        return float((beside & self._since.get(change.base, self._every)).bit_count())
+
+
 def overlap(one: Change, other: Change) -> bool:
     """Whether they change files of the same folders."""
     return not _folders(tuple(one.paths)).isdisjoint(_folders(tuple(other.paths)))

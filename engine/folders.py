@@ -74,7 +74,7 @@ class StateFolder:
 
     @property
     def patches(self) -> Path:
-        """Work that was saved as patches."""
+        """The patch queue: what landed, as mails for `git am`, where no remote takes it."""
         return self.root / "patches"
 
     @property

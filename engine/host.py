@@ -25,6 +25,7 @@ from engine.actions import (
     GateTrial,
     Land,
     Publish,
+    PublishRemote,
     Restore,
     RunCanary,
     StartRun,
@@ -32,7 +33,7 @@ from engine.actions import (
 from engine.artifacts import ArtifactStore
 from engine.commands import execute
 from engine.definitions import Definitions
-from engine.effects import acceptance, after, moves, runs, train
+from engine.effects import acceptance, after, moves, remote, runs, train
 from engine.effects.world import Ports, World
 from engine.errors import InfrastructureFault, JournalBroken, SwarmError, UserError
 from engine.folders import StateFolder
@@ -380,6 +381,7 @@ def _effects(world: World) -> dict[type[Action], Effect]:
         (Restore, moves.restore),
         (Adopt, moves.adopt),
         (Publish, after.publish_main),
+        (PublishRemote, remote.publish_remote),
         (RunCanary, after.run_canary),
         (FileBug, after.file_bug),
     ]

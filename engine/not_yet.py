@@ -13,17 +13,12 @@ from engine.wording import Locate
 
 
 def settings_not_yet(settings: Settings, at: Locate) -> list[Problem]:
-    """Errors where going on would mislead, warnings where a weaker thing happens instead."""
+    """Warnings: where a weaker thing happens instead."""
     found: list[Problem] = []
 
-    def say(loc: Loc, what: str, do: str, *, error: bool = False) -> None:
-        found.append(Problem(where=at(loc), what=what, do=do, level="error" if error else "warning"))
+    def say(loc: Loc, what: str, do: str) -> None:
+        found.append(Problem(where=at(loc), what=what, do=do, level="warning"))
 
-    if settings.project.publish in ("remote", "both"):
-        what = f'publish = "{settings.project.publish}" comes with a later version'
-        say(("project", "publish"), what, 'write "local" or "none"', error=True)
-    if settings.merge.land_via == "pull_request":
-        say(("merge", "land_via"), "landing by pull request comes with a later version", 'write "push"', error=True)
     for index, gate in enumerate(settings.gate):
         if "canary" in gate.when:
             what = f"gate {gate.name}: gates after landing come with a later version"

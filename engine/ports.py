@@ -272,6 +272,8 @@ class GateRequest:
     before: tree of the version that has the fault, where it is not `base_tree`: a regression's, which was taken back.
     members: all changes of a group, each of which has to be proved; `change`, `work_order` and `order` are the last's.
     flaky: test ids with a recorded history of flaking on main: only these are tried a second time.
+    quarantined: those of them whose failures do not count, unless the change adds or touches them.
+    control: the tree of main, on which failed tests are run once more ("" = they are not).
     flows: what gates with `flow` may name. keep_going: False ends the run at the first gate that is not green.
     guards: what the guards said of the change before; they go into the report. coverage: the guard that speaks after
     the gates, on the report that its gate leaves. flags: what the report has to admit beyond what is found.
@@ -296,6 +298,8 @@ class GateRequest:
     before: str = ""
     members: tuple[Member, ...] = ()
     flaky: tuple[str, ...] = ()
+    quarantined: tuple[str, ...] = ()
+    control: str = ""
     flows: tuple[Flow, ...] = ()
     coverage: Coverage | None = None
     keep_going: bool = True

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from engine.conflicts import ConflictRate
+from engine.flakes import FlakeRecord
 from engine.lifecycle import Phase
 from engine.models.roadmap import WorkOrder
 from engine.models.verdict import Purpose
@@ -88,6 +89,23 @@ class Verdict:
     policy: str
     reasons: list[str]
     feedback: list[str] = field(default_factory=list[str])
+    retried: dict[str, list[str]] = field(default_factory=dict[str, "list[str]"])
+    """Gate -> tests that passed only when tried again; `ran`: gates that ran for it."""
+    ran: list[str] = field(default_factory=list[str])
+    quarantined: list[str] = field(default_factory=list[str])
+    """Tests whose failures did not count; it holds `until` the first of them does again (UTC seconds; 0: for good)."""
+    until: float = 0.0
+    excused: bool = False
+    """It is red by tests alone that flake on main."""
+
+
+@dataclass
+class MainRed:
+    """The tests that failed, by gate, when main's own gates were red for the last time."""
+
+    tree: str
+    policy: str
+    failing: dict[str, list[str]]
 
 
 @dataclass
@@ -142,6 +160,8 @@ class Change:
     risk: str = ""
     rollback: str = ""
     agent: str = ""
+    lines: int = 0
+    """How many it adds and deletes, where the settings ask."""
     status: ChangeStatus = "proposed"
     queued_seq: int = 0
     queued_at: float = 0.0
@@ -163,6 +183,8 @@ class Change:
     waivers: dict[str, str] = field(default_factory=dict[str, str])
     """What a person allowed: hash of one guard's word -> the approval."""
     verdicts: dict[str, Verdict] = field(default_factory=dict[str, Verdict])
+    excused: int = 0
+    """Red trials that were not held against it, because their tests flake on main."""
 
 
 @dataclass
@@ -279,6 +301,40 @@ class Denial:
 
 
 @dataclass
+class PullRequest:
+    """One that the engine opened: what its branch is at, and what the forge said when it was last asked."""
+
+    branch: str
+    commit: str
+    number: int
+    url: str
+    title: str
+    order: str = ""
+    status: str = "open"
+    ci: str = ""
+
+
+@dataclass
+class RemoteMain:
+    """What is known of the user's remote.
+
+    main: its branch when it was last seen; done: the commit of hub's main that was published or proposed last; seen: a
+    commit of a person there that is to be taken in; looked: whether it was spoken with since the engine started; tries:
+    failures in a row; rounds: how often it was tried, for keys. retry_at: UTC seconds.
+    """
+
+    main: str = ""
+    done: str = ""
+    seen: str = ""
+    looked: bool = False
+    pending: str = ""
+    retry_at: float = 0.0
+    tries: int = 0
+    rounds: int = 0
+    pull_requests: dict[str, PullRequest] = field(default_factory=dict[str, PullRequest])
+
+
+@dataclass
 class State:
     """The engine's whole knowledge. A projection: it can be thrown away and folded again."""
 
@@ -305,6 +361,11 @@ class State:
     suspected: list[list[str]] = field(default_factory=list[list[str]])
     """Changes that were red together, also on an older main: each group has a bad one."""
     learned: Learned = field(default_factory=Learned)
+    flakes: dict[str, FlakeRecord] = field(default_factory=dict[str, FlakeRecord])
+    """Test id -> what main has shown of it, where it has been seen to flake."""
+    main_red: MainRed | None = None
+    main_excused: int = 0
+    """Red runs of main's own gates that were asked again, because tests alone failed that passed a moment later."""
     known_main: list[str] = field(default_factory=list[str])
     landings: list[Landing] = field(default_factory=list[Landing])
     last_good: str = ""
@@ -322,6 +383,7 @@ class State:
     publish_pending: str = ""
     publish_retry_at: float = 0.0
     publish_tries: int = 0
+    remote: RemoteMain = field(default_factory=RemoteMain)
     approvals: dict[str, Approval] = field(default_factory=dict[str, Approval])
     intents: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     failures: dict[str, Failure] = field(default_factory=dict[str, Failure])

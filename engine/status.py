@@ -10,6 +10,8 @@ from engine.models.status import (
     DenialStatus,
     Health,
     OrderStatus,
+    PullRequestStatus,
+    QuarantineStatus,
     RunStatus,
     SandboxStatus,
     Status,
@@ -50,7 +52,21 @@ def status_of(state: State, now: float, *, running: bool, read_only: str = "") -
         why=why,
         last_good=state.last_good,
         published=state.published,
-        publish_pending=state.publish_pending,
+        publish_pending="; ".join(reason for reason in (state.publish_pending, state.remote.pending) if reason),
+        remote_main=state.remote.main,
+        pull_requests=[
+            PullRequestStatus(
+                number=r.number,
+                url=r.url,
+                title=r.title,
+                work_order=r.order,
+                branch=r.branch,
+                commit=r.commit,
+                state=r.status,
+                ci=r.ci,
+            )
+            for r in state.remote.pull_requests.values()
+        ],
         work_orders=dict(Counter(order.phase for order in orders)),
         orders=[
             OrderStatus(id=o.spec.id, title=o.spec.title, state=o.phase, attempts=o.attempts, why=o.why, do=o.do)
@@ -79,6 +95,19 @@ def status_of(state: State, now: float, *, running: bool, read_only: str = "") -
             if a.status == "pending"
         ],
         unproven=list(state.unproven),
+        quarantined=[
+            QuarantineStatus(
+                test=test,
+                gate=record.gate,
+                work_order=record.order,
+                owner=record.owner,
+                until=utc_text(record.until),
+                flakes=record.flakes,
+                runs=record.runs,
+            )
+            for test, record in state.flakes.items()
+            if record.order and record.until > now
+        ],
         cost=round(state.cost, 4),
         tokens=state.tokens,
         duration_s=round(max(0.0, now - state.started_at), 1) if state.started_at else 0.0,

@@ -63,7 +63,11 @@ def _why(state: State, change: Change) -> str:
     rate = state.learned.rates.get(order.spec.kind, PassRate())
     said = f"priority {order.spec.priority}; {rate.passed} of {rate.decided} changes of kind {order.spec.kind} passed"
     beside = round(exposure(state, change))
-    return f"{said}; {beside} landed in the same places since its base" if beside else said
+    if beside:
+        said += f"; {beside} landed in the same places since its base"
+    if change.excused:
+        said += f"; {change.excused} times, only tests failed that flake on main, and it was asked again"
+    return said
 
 
 def _listed(names: list[str]) -> str:

@@ -99,6 +99,8 @@ def _flags(session: Session, results: Sequence[GateResult], proof: Proof | None)
         flags.append("shell")
     if any(result.retried for result in results):
         flags.append("flaky")
+    if any(result.quarantined for result in results):
+        flags.append("quarantined")
     if request.kind == "land" and not request.base_report:
         flags.append(NO_BASE)
     if request.coverage is not None and request.coverage.gate not in session.results:

@@ -96,6 +96,7 @@ def with_judgement(result: GateResult, said: Judgement) -> GateResult:
             "skipped": said.skipped,
             "lost": list(said.lost),
             "failing": list(said.failing),
+            "quarantined": list(said.quarantined),
         }
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.models.report import GateOutcome
@@ -26,6 +26,7 @@ class Judgement:
     skipped: int = 0
     lost: tuple[str, ...] = ()
     failing: tuple[str, ...] = ()
+    quarantined: tuple[str, ...] = ()
 
     @property
     def executed(self) -> int:
@@ -33,17 +34,26 @@ class Judgement:
 
 
 def judge(
-    seen: Seen, *, counts: bool, inventory: Sequence[str] = (), gone: Sequence[str] = (), touched: bool = False
+    seen: Seen,
+    *,
+    counts: bool,
+    inventory: Sequence[str] = (),
+    gone: Sequence[str] = (),
+    touched: bool = False,
+    quarantined: Collection[str] = (),
 ) -> Judgement:
     """The judgement on a gate that ran to its end.
 
     counts: the results name tests, so zero executed is red. inventory: test ids that passed on the base; one that has
     no result now or is skipped is LOST, unless `gone` names it or a prefix of it. touched: tracked files were changed.
+    quarantined: test ids whose failures do not count.
     """
     if seen.fault:
         return Judgement("error", printable(seen.fault))
     tally = Counter(seen.outcomes.values())
-    failing = tuple(sorted(name for name, outcome in seen.outcomes.items() if outcome == "failed"))
+    failed = sorted(name for name, outcome in seen.outcomes.items() if outcome == "failed")
+    excused = tuple(name for name in failed if name in quarantined)
+    failing = tuple(name for name in failed if name not in quarantined)
     lost = lost_tests(seen.outcomes, inventory, gone) if counts else ()
     reasons: list[str] = []
     if touched:
@@ -60,7 +70,7 @@ def judge(
     return Judgement(
         "red" if reasons else "green",
         printable("; ".join(reasons)) if reasons else "",
-        tally["passed"], tally["failed"], tally["skipped"], lost, failing,
+        tally["passed"], tally["failed"], tally["skipped"], lost, failing, excused,
     )  # fmt: skip
 
 

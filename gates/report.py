@@ -85,13 +85,14 @@ def statement(report: VerificationReport) -> bytes:
 
 def test_result(gate: GateResult, outcomes: Mapping[str, str]) -> dict[str, Any]:
     """The in-toto predicate of one gate's tests. Warned: passed only when tried again, and so true of this tree only.
+    A failure in quarantine stands among the failed ones, and the result is WARNED.
 
     Skipped and lost tests are in no list, since they neither passed nor failed; a gate that lost some is FAILED.
     """
     retried = set(gate.retried)
     passed = [test for test, outcome in sorted(outcomes.items()) if outcome == "passed"]
     failed = [test for test, outcome in sorted(outcomes.items()) if outcome == "failed"]
-    result = "FAILED" if gate.result != "green" else "WARNED" if retried else "PASSED"
+    result = "FAILED" if gate.result != "green" else "WARNED" if retried or gate.quarantined else "PASSED"
     described = (("definition of " + gate.name, gate.definition), ("log", gate.log), ("tests", gate.tests))
     return {
         "result": result,

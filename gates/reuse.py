@@ -97,10 +97,13 @@ class Reuse:
         self._reports = reports
         self._loaded: dict[str, VerificationReport] = {}
 
-    def find(self, key: Key, gate: Gate, tree: str, flaky: Collection[str] = ()) -> Found | None:
+    def find(
+        self, key: Key, gate: Gate, tree: str, flaky: Collection[str] = (), quarantined: Collection[str] = ()
+    ) -> Found | None:
         """The green result that was signed under this key, or None.
 
-        A pass by retry holds for its exact tree, and only while the tests are still known as flaky.
+        A pass by retry holds for its exact tree, and only while the tests are still known as flaky; one beside failures
+        in quarantine only while they are there.
         """
         report = self.report(key.digest)
         if report is None or (key.of_tree and report.tree != tree):
@@ -112,6 +115,8 @@ class Reuse:
         if result is None or result.result != "green" or result.definition != gate_digest(gate):
             return None
         if result.retried and (report.tree != tree or not set(result.retried) <= set(flaky)):
+            return None
+        if not set(result.quarantined) <= set(quarantined):
             return None
         return Found(result, report.tree)
 

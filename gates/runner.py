@@ -30,6 +30,7 @@ from engine.ports import (
 )
 from engine.process.programs import Programs
 from engine.text.redact import Redactor
+from gates.control import control
 from gates.definitions import groups, in_order
 from gates.execution import WarmCaches
 from gates.explain import Explained
@@ -99,6 +100,7 @@ class LocalGateRunner:
             session = await asyncio.to_thread(self._open, request, emit)
             await session.run(self._reuse)
             trials = self._trials(request.key, session.folder, request)
+            await control(session, trials)
             proof = await self._prove(session, trials)
             return await asyncio.to_thread(self._sign, session, trials, proof, started)
 
@@ -176,7 +178,7 @@ class LocalGateRunner:
                     tree = stand[gate.name][0].tree
                     where = "this tree" if tree == request.tree else f"the tree {tree[:12]}, whose inputs are the same"
                     why = f"it was green on {where} with all parts of the key the same."
-                elif self._reuse.find(one.key, gate, request.tree, request.flaky) is not None:
+                elif self._reuse.find(one.key, gate, request.tree, request.flaky, request.quarantined) is not None:
                     why = "its earlier result stands, but a gate that has to run needs the files that it makes."
                 elif last is None:
                     why = "it has no earlier result here."

@@ -21,6 +21,7 @@ from gates.flow_gate import run_flow
 from gates.ground import Ground, result_of, run_folder, store_run, verdict_on, with_judgement, without_run
 from gates.inventory import outcomes_of, passed
 from gates.judge import Judgement, judge
+from gates.proof.own import own_tests
 from gates.ready import Ready, Unable
 from gates.results.adapter import Seen
 from gates.retry import Retry
@@ -56,6 +57,8 @@ class Session:
     reused_from: dict[str, str] = field(default_factory=dict[str, str])
     notes: list[str] = field(default_factory=list[str])
     begun: set[Path] = field(default_factory=set[Path])
+    by_chance: set[str] = field(default_factory=set[str])
+    """Gates of which failed tests are all that is wrong."""
     planted: bool = False
     """The coverage report's path is a file of the tree, so nothing that lies there is of this run."""
     _storing: dict[str, asyncio.Task[dict[str, str]]] = field(default_factory=dict[str, "asyncio.Task[dict[str, str]]"])
@@ -87,7 +90,20 @@ class Session:
         one = self.ready[gate.name]
         counts = isinstance(one, Ready) and one.adapter.counts
         inventory = passed(self.base.get(gate.name, {})) if counts else ()
-        return judge(seen, counts=counts, inventory=inventory, gone=self.request.tests_gone, touched=touched)
+        excused = self.not_its_own(gate, seen.outcomes, self.request.quarantined) if counts else ()
+        return judge(
+            seen,
+            counts=counts,
+            inventory=inventory,
+            gone=self.request.tests_gone,
+            touched=touched,
+            quarantined=excused,
+        )
+
+    def not_its_own(self, gate: Gate, outcomes: Mapping[str, TestOutcome], tests: Sequence[str]) -> frozenset[str]:
+        """Those of `tests` that failed and that the change neither adds nor touches. Blocking."""
+        failed = frozenset(test for test in tests if outcomes.get(test) == "failed")
+        return failed - own_tests(self.ground.hub, self.request, gate, self.base.get(gate.name), outcomes, failed)
 
     # ---- before anything runs
 
@@ -221,21 +237,24 @@ class Session:
             self.results[gate.name] = without_run(gate, "red", f"the program {program.path} is not in the tree.")
             return
         coverage = await in_thread(read_coverage, slot.path, report) if report else None
-        said = verdict_on(ran, self.judge(gate, ran.seen, touched=ran.touched))
+        said = verdict_on(ran, await in_thread(lambda: self.judge(gate, ran.seen, touched=ran.touched)))
         logs: tuple[Path, ...] = ()
         retried: tuple[str, ...] = ()
-        if Retry.is_due(self.request.flaky, ran, said):
+        flaky = await in_thread(self.not_its_own, gate, ran.seen.outcomes, self.request.flaky)
+        if Retry.is_due(flaky, ran, said):
             again = Retry(self, slot, ready, group, at)
             tried = await again.run(said.failing, ran.seen.outcomes)
             logs = again.logs
             if tried is not None:
-                retried, said = said.failing, self.judge(gate, tried.seen)
+                retried, said = said.failing, await in_thread(self.judge, gate, tried.seen)
                 both_s = ran.process.duration_s + tried.process.duration_s
                 ran = replace(tried, process=replace(tried.process, log=ran.process.log, duration_s=both_s))
             else:
                 said = replace(said, reason=f"{said.reason.rstrip('.')} (and again on a fresh checkout).")
         if ran.note:
             self.notes.append(ran.note)
+        if said.failing and said.result == "red" and Retry.is_due(said.failing, ran, said):
+            self.by_chance.add(gate.name)
         self.seen[gate.name] = ran.seen
         result = result_of(ready, ran, said)
         self.results[gate.name] = result.model_copy(update={"retried": list(retried)})
@@ -300,7 +319,7 @@ def reusable(
     for gate in reversed(group):
         one = ready[gate.name]
         if isinstance(one, Ready) and gate.name not in wanted:
-            found = reuse.find(one.key, gate, request.tree, request.flaky)
+            found = reuse.find(one.key, gate, request.tree, request.flaky, request.quarantined)
             covers = request.coverage is None or request.coverage.gate != gate.name
             if found is not None and (covers or found.result.coverage):
                 try:

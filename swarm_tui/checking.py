@@ -19,6 +19,7 @@ from engine.process.environment import allowed_environment
 from engine.sandbox.choose import choose_sandbox, sandbox_reason
 from engine.sandbox.meanings import UNTESTED, described, promises, weaknesses
 from engine.text.sanitise import sanitise_line
+from swarm_tui.checking_remote import remote_problems
 from swarm_tui.place import Place, find_place
 from swarm_tui.wanted import missing_programs, wanted_programs
 
@@ -32,7 +33,7 @@ def check_repository(repo: Path | None, state: Path | None, *, as_json: bool) ->
     facts = {"git": f"{find_git()} {'.'.join(map(str, git_version()))}", "state": str(place.folders.root)}
     if settings is not None:
         problems += _gates(settings, place) + _orders(orders) + _programs(settings) + _agents(settings, place)
-        problems += _committed(place, settings, orders)
+        problems += _committed(place, settings, orders) + remote_problems(settings, place)
         sandbox = _sandbox(settings, place, problems)
         facts["sandbox"] = sandbox.name if sandbox is not None else "not usable"
     ok = not any(problem.level == "error" for problem in problems)

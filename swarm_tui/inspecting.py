@@ -19,6 +19,7 @@ from engine.status import status_of
 from engine.text.sanitise import sanitise, sanitise_bytes, sanitise_line
 from swarm_tui.guarding import quota_words, sandbox_words
 from swarm_tui.place import find_folders, find_place
+from swarm_tui.pull_requests import pull_request_line
 
 FOLLOW_S = 0.2
 SHOWN_DENIALS = 3
@@ -68,7 +69,12 @@ def print_status(repo: Path | None, state: Path | None, *, as_json: bool) -> Non
     lines += [f"approval   {a.id} ({sanitise_line(a.danger)}): {sanitise_line(a.title)}" for a in status.approvals]
     lines += _denied(status)
     lines += [f"unproven   {commit[:12]} (a person's)" for commit in status.unproven]
+    lines += [
+        f"quarantine {sanitise_line(q.test)} until {q.until}: {q.work_order} mends it ({sanitise_line(q.owner)})"
+        for q in status.quarantined
+    ]
     lines += [f"publish    pending: {sanitise_line(status.publish_pending)}"] if status.publish_pending else []
+    lines += [pull_request_line(request) for request in status.pull_requests]
     lines += [f"problem    {sanitise_line(problem)}" for problem in status.problems]
     if status.cost or status.tokens:
         lines.append(
@@ -96,6 +102,7 @@ def print_where(repo: Path | None, state: Path | None, *, as_json: bool) -> None
         "hub": folders.hub,
         "artifacts": folders.artifacts,
         "runs": folders.runs,
+        "patches": folders.patches,
         "public_key": folders.keys / "public.pem",
         "allowed_signers": folders.keys / "allowed_signers",
         "log": folders.log,

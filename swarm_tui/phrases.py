@@ -9,6 +9,7 @@ from typing import Any
 from engine.models.event import Event
 from engine.status import BOOTSTRAP, LOW_DISK
 from engine.text.sanitise import sanitise_line
+from swarm_tui.pull_requests import state_words
 
 Fields = dict[str, Any]
 
@@ -163,8 +164,22 @@ _PHRASES: dict[str, Callable[[Event, Fields], Phrase | None]] = {
     "commits_adopted": lambda e, f: Phrase(
         "⬇", "a person", f"{len(f['commits'])} commit(s) on main, unproven until gated and canaried", "attention"
     ),
-    "published": lambda e, f: None,
+    "published": lambda e, f: (
+        Phrase("⇡", "publish", f"the remote has {_short(f['commit'])}", "quiet") if f["to"] == "remote" else None
+    ),
     "publish_pending": lambda e, f: Phrase("!", "publish", f"pending: {f['reason']}", "attention"),
+    "remote_main_seen": lambda e, f: Phrase(
+        "⬇", "a person", f"commits up to {_short(f['commit'])} on the remote's main are taken in", "attention"
+    ),
+    "pull_request_opened": lambda e, f: Phrase(
+        "⇡", e.work_order or "publish", f"pull request #{f['number']} opened: {f['title']} ({f['url']})"
+    ),
+    "pull_request_updated": lambda e, f: Phrase(
+        "⇡",
+        e.work_order or "publish",
+        f"pull request #{f['number']} is {state_words(f['status'], f['ci'])}",
+        "bad" if f["ci"] == "red" else "good" if f["status"] == "merged" else "plain",
+    ),
     "canary_finished": _canary_finished,
     "canary_judged": _canary_judged,
     "landing_frozen": lambda e, f: Phrase("❄", "main", f"landing is frozen: {f['reason']}", "bad"),
@@ -187,6 +202,18 @@ _PHRASES: dict[str, Callable[[Event, Fields], Phrase | None]] = {
         "♥", "", "healthy" + (" (uncanaried: no flows)" if f.get("uncanaried") else ""), "good"
     ),
     "work_order_cancelled": lambda e, f: Phrase("×", "", f"cancelled by {f['by']}", "attention"),
+    "test_quarantined": lambda e, f: Phrase(
+        "!",
+        "",
+        f"{f['test']} flakes ({f['flakes']} of {f['runs']} runs on main): in quarantine until it is mended",
+        "attention",
+    ),
+    "quarantine_lifted": lambda e, f: Phrase(
+        "·",
+        "",
+        f"{f['test']} counts again: {'it is mended' if f['why'] == 'fixed' else 'nobody mended it in time'}",
+        "good" if f["why"] == "fixed" else "attention",
+    ),
     "people_proved": lambda e, f: Phrase("✔", "a person", f"{len(f['commits'])} commit(s) are proved now", "good"),
     "approval_asked": lambda e, f: Phrase(
         "?", e.work_order or "main", f"approval {f['approval']} wanted ({f['danger']}): {f['title']}", "attention"

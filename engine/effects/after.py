@@ -6,6 +6,7 @@ import asyncio
 
 from engine.actions import FileBug, Publish, RunCanary
 from engine.effects.moves import note_evidence
+from engine.effects.patches import queue_patches
 from engine.effects.world import World
 from engine.git.door import UserGit
 from engine.git.notes import publish_notes
@@ -20,6 +21,7 @@ async def publish_main(world: World, action: Publish) -> None:
     """Bring hub's main to the user's repository: fast-forward only; otherwise pending, with the reason."""
     branch = world.state().branch
     await note_evidence(world)
+    await queue_patches(world)
     outcome = await asyncio.to_thread(publish, world.hub, world.repo, branch)
     if isinstance(outcome, Published):
         await world.emit(NewEvent("published", {"commit": outcome.commit, "to": "local"}))

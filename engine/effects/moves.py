@@ -13,7 +13,8 @@ import hashlib
 from dataclasses import replace
 
 from engine.actions import Adopt, Land, Restore
-from engine.effects.train import merged_onto, order_gates
+from engine.effects.patches import queue_patches
+from engine.effects.train import order_gates
 from engine.effects.world import World, trailers
 from engine.errors import MergeConflict, SwarmError
 from engine.git.hub import Hub
@@ -76,7 +77,13 @@ async def land(world: World, action: Land) -> None:
 
 def _steps(hub: Hub, main: str, changes: list[Change]) -> list[str]:
     """The tree after each of the changes. Raises MergeConflict."""
-    return [merged_onto(hub, main, changes[: at + 1])[1] for at in range(len(changes))]
+    trees: list[str] = []
+    tip = main
+    for before, change in zip([None, *changes], changes, strict=False):
+        if before is not None:
+            tip = hub.commit(trees[-1], [tip], f"Assumed: {before.id}", 0.0)
+        trees.append(hub.merge_tree(tip, change.head))
+    return trees
 
 
 async def restore(world: World, action: Restore) -> None:
@@ -111,7 +118,8 @@ async def adopt(world: World, action: Adopt) -> None:
     """Take a person's commits: fast-forward if hub's main is behind them, else propose them as a change of their
     own."""
     state, hub = world.state(), world.hub
-    fetched = await asyncio.to_thread(hub.fetch_user, world.repo, state.branch)
+    there = action.source == "remote"  # then its commits are in the hub already
+    fetched = action.commit if there else await asyncio.to_thread(hub.fetch_user, world.repo, state.branch)
     if fetched != action.commit:
         await world.emit(NewEvent("user_main_seen", {"commit": fetched}))
         return
@@ -123,6 +131,8 @@ async def adopt(world: World, action: Adopt) -> None:
         commits = [info.commit for info in await asyncio.to_thread(hub.commits_between, state.main, fetched)]
         effect_id = _effect_id("adopt", fetched, state.main, tree)
         fields = {"commit": fetched, "tree": tree, "old": state.main, "commits": commits}
+        if there:
+            fields["source"] = action.source
         await _move(world, "adopt", effect_id, fetched, state.main, NewEvent("commits_adopted", fields))
         return
     base = await asyncio.to_thread(hub.merge_base, state.main, fetched)
@@ -178,6 +188,8 @@ async def _move(world: World, effect: str, effect_id: str, new: str, old: str, *
 async def _moved_on(world: World, tree: str) -> None:
     """What may follow a move and need not: the evidence as a note beside the commit, and warm caches."""
     await note_evidence(world)
+    if world.settings().project.publish == "none":  # else that follows
+        await queue_patches(world)
     await world.ports.gates.landed(tree)
 
 

@@ -12,6 +12,7 @@ from engine.actions import Action, CheckChange, GateMain, GateTrial
 from engine.approvals.binding import guard_hash
 from engine.effects.world import World
 from engine.errors import InfrastructureFault, MergeConflict
+from engine.flakes import in_quarantine, known_flaky, told_by
 from engine.git.hub import Hub
 from engine.git.names import safe_name
 from engine.models.event import NewEvent
@@ -19,6 +20,7 @@ from engine.models.report import GuardResult
 from engine.models.roadmap import WorkOrder
 from engine.models.settings import Gate, Guards, Settings
 from engine.ports import GateRequest, GuardRequest, Member, SignedReport
+from engine.review import review
 from engine.state import Change, State
 from engine.text.sanitise import sanitise_line
 
@@ -35,10 +37,20 @@ async def check_change(world: World, action: CheckChange) -> None:
         await world.emit(NewEvent("change_verifying", {"change": change.id}, work_order=change.order))
     spec = state.orders[change.order].spec
     base_tree = await asyncio.to_thread(world.hub.tree_of, change.base)
+    merge = world.settings().merge
+    lines = 0
+    if merge.max_lines or merge.ask_if.lines:
+        lines = await asyncio.to_thread(world.hub.changed_lines, base_tree, change.tree)
+    said = (change.summary, change.risk, change.rollback)
+    if wrong := review(*said, len(change.paths), lines, spec, merge):
+        fields = {"change": change.id, "reasons": wrong}
+        await world.emit(NewEvent("change_rejected", fields, work_order=change.order))
+        return
     results = _waived(change, await _guard(world, spec, change.tree, base_tree))
     if not await _denied(world, change, results):
         guards = [result.model_dump() for result in results]
-        await world.emit(NewEvent("change_queued", {"change": change.id, "guards": guards}, work_order=change.order))
+        fields = {"change": change.id, "guards": guards, "lines": lines}
+        await world.emit(NewEvent("change_queued", fields, work_order=change.order))
 
 
 async def _guard(world: World, spec: WorkOrder, tree: str, base_tree: str) -> tuple[GuardResult, ...]:
@@ -156,6 +168,9 @@ async def gate_trial(world: World, action: GateTrial) -> None:
         order=members[-1].order,
         before=members[-1].before,
         members=tuple(members) if len(members) > 1 else (),
+        flaky=known_flaky(state.flakes),
+        quarantined=_in_quarantine(world, state),
+        control=state.main_tree,
         flows=tuple(world.settings().canary.flow),
         coverage=world.settings().guards.coverage,
         nice=action.nice,
@@ -274,9 +289,16 @@ async def gate_main(world: World, action: GateMain) -> None:
         gates=tuple(_land_gates(world)),
         policy=state.policy,
         kind="gates",
+        flaky=known_flaky(state.flakes),
+        quarantined=_in_quarantine(world, state),
+        control=action.tree,
         flows=tuple(world.settings().canary.flow),
     )
     await _run(world, request)
+
+
+def _in_quarantine(world: World, state: State) -> tuple[str, ...]:
+    return in_quarantine(state.flakes, world.settings().flakes, world.ports.clock.now())
 
 
 def folders(world: World, actions: Iterable[Action]) -> list[Path]:
@@ -319,6 +341,7 @@ async def _run(world: World, request: GateRequest, trial: str = "") -> None:
         "flags": report.flags,
         "fail_to_pass": len(report.proof.fail_to_pass) if report.proof else 0,
         "trial": trial,
+        **told_by(report),
     }
     await world.emit(NewEvent("report_signed", fields, work_order=request.work_order))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.fold import approvals, canary, mainline, orders, train
+from engine.fold import approvals, canary, flakes, mainline, orders, remote, train
 from engine.fold.handler import Handler
 from engine.lifecycle import next_phase
 from engine.models.event import Event
@@ -49,8 +49,10 @@ def _engine_started(state: State, event: Event, f: dict[str, Any]) -> None:
     state.sandbox = dict(f.get("sandbox", {}))
     state.draining = False
     state.publish_retry_at = 0.0
+    remote.engine_started(state)
     state.cost_tonight = 0.0
     state.failures.clear()
+    state.main_excused = 0
     state.trials = {key: trial for key, trial in state.trials.items() if trial.verdict is not None}
     # What a bad moment of the machine left undecided is asked again.
     state.verified = {tree: verdict for tree, verdict in state.verified.items() if verdict.result == "green"}
@@ -97,7 +99,9 @@ _HANDLERS: dict[str, Handler] = {
     **mainline.HANDLERS,
     **canary.HANDLERS,
     **train.HANDLERS,
+    **remote.HANDLERS,
     **approvals.HANDLERS,
+    **flakes.HANDLERS,
     "engine_started": _engine_started,
     "engine_stopped": _engine_stopped,
     "repository_opened": _repository_opened,

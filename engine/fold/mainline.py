@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.fold import train
+from engine.flakes import MOST_EXCUSED
+from engine.fold import flakes, remote, train
 from engine.fold.handler import Handler
 from engine.models.event import Event
 from engine.state import (
@@ -39,7 +40,7 @@ def _change_verifying(state: State, _event: Event, f: dict[str, Any]) -> None:
 def _change_queued(state: State, event: Event, f: dict[str, Any]) -> None:
     change = state.changes[f["change"]]
     change.status, change.queued_seq, change.queued_at = "queued", event.seq, event.at
-    change.guards = list(f["guards"])
+    change.guards, change.lines = list(f["guards"]), int(f.get("lines", 0))
 
 
 def _change_rejected(state: State, event: Event, f: dict[str, Any]) -> None:
@@ -48,7 +49,9 @@ def _change_rejected(state: State, event: Event, f: dict[str, Any]) -> None:
             train.decided(state, change.id, passed=False)
         change.status, change.why = "rejected", "; ".join(f["reasons"])
         train.left(state)
-        if change.person:
+        if change.person and change.head == state.remote.seen:
+            remote.refused(state, event, change.why)
+        elif change.person:
             state.publish_pending, state.publish_retry_at = change.why, event.at
     if order := state.orders.get(event.work_order):
         order.feedback = list(f.get("feedback") or f["reasons"])
@@ -56,15 +59,22 @@ def _change_rejected(state: State, event: Event, f: dict[str, Any]) -> None:
         order.rejections += 1
 
 
-def _report_signed(state: State, _event: Event, f: dict[str, Any]) -> None:
+def _report_signed(state: State, event: Event, f: dict[str, Any]) -> None:
     verdict = Verdict(
         f["result"], f["report"], f["tree"], f["base"], f["policy"], list(f["reasons"]), list(f.get("feedback", []))
     )
+    flakes.told(state, verdict, f)
+    flakes.signed(state, event, f)
+    if train.is_asked_again(state, f.get("trial", ""), verdict):
+        return
     train.found(state, f.get("trial", ""), verdict)
     if change := state.changes.get(f.get("change", "")):
         change.verdicts[verdict.base] = verdict
     elif f["report_kind"] == "gates" and f["tree"] == f["base"]:
-        state.verified[verdict.tree] = verdict
+        if verdict.excused and state.main_excused < MOST_EXCUSED:
+            state.main_excused += 1
+        else:
+            state.verified[verdict.tree] = verdict
 
 
 def _intent(state: State, _event: Event, f: dict[str, Any]) -> None:
@@ -90,10 +100,13 @@ def _change_landed(state: State, event: Event, f: dict[str, Any]) -> None:
     change.status, change.commit = "landed", f["commit"]
     verdict = train.verdict_of(state, change, f["report"])
     train.landed(state, change.id)
+    if verdict is not None and verdict.tree == f["tree"]:
+        flakes.landed(state, event, verdict)
     order = state.orders.get(event.work_order)
     if verdict is not None and verdict.tree == f["tree"] and not (order is not None and order.spec.gates):
         # A report on some of the gates let the change land, but does not say that main's tree passes all of them.
         state.verified[verdict.tree] = Verdict("green", verdict.report, verdict.tree, verdict.base, verdict.policy, [])
+        state.verified[verdict.tree].quarantined = list(verdict.quarantined)
     kind = "person" if change.person else "change"
     state.landings.append(Landing(f["commit"], f["tree"], kind, change.id, event.work_order))
     if order is not None:
@@ -107,8 +120,9 @@ def _commits_adopted(state: State, _event: Event, f: dict[str, Any]) -> None:
         state.known_main.append(commit)
         state.unproven.append(commit)
     state.landings.append(Landing(f["commit"], f["tree"], "person"))
-    state.published = f["commit"]
-    state.publish_pending = ""
+    if f.get("source") != "remote":  # else the user's repository does not have them yet
+        state.published = f["commit"]
+        state.publish_pending = ""
 
 
 def _user_main_seen(state: State, event: Event, f: dict[str, Any]) -> None:
@@ -120,13 +134,19 @@ def _user_main_settled(state: State, _event: Event, f: dict[str, Any]) -> None:
     state.settled_user_main.append(f["commit"])
 
 
-def _published(state: State, _event: Event, f: dict[str, Any]) -> None:
+def _published(state: State, event: Event, f: dict[str, Any]) -> None:
+    if f["to"] == "remote":
+        remote.published(state, event, f)
+        return
     state.published, state.publish_pending = f["commit"], ""
     if state.user_main in state.known_main:  # else the person has committed since, and that is still to be adopted
         state.user_main = f["commit"]
 
 
 def _publish_pending(state: State, event: Event, f: dict[str, Any]) -> None:
+    if f.get("to") == "remote":
+        remote.waits(state, event, f)
+        return
     state.publish_tries += 1
     if f["commit"] != state.main or state.published == state.main:
         return  # a late word about a main that has moved on, or came from the user's repository in the meantime

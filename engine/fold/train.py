@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.exposure import exposure
+from engine.flakes import MOST_EXCUSED
 from engine.fold.handler import Handler
 from engine.models.event import Event
 from engine.state import Change, PassRate, State, TrialRun, Verdict
@@ -26,6 +27,20 @@ def _trial_ended(state: State, _event: Event, f: dict[str, Any]) -> None:
         del state.trials[trial.key]
     else:
         trial.verdict = Verdict("red", "", "", "", state.policy, [f["reason"]])
+
+
+def is_asked_again(state: State, key: str, verdict: Verdict) -> bool:
+    """Whether a red trial is forgotten, because only tests failed that flake on main: a few times for each change."""
+    trial = state.trials.get(key)
+    if trial is None or not verdict.excused:
+        return False
+    changes = [state.changes[name] for name in trial.test if name in state.changes]
+    if any(change.excused >= MOST_EXCUSED for change in changes):
+        return False
+    for change in changes:
+        change.excused += 1
+    del state.trials[key]
+    return True
 
 
 def found(state: State, key: str, verdict: Verdict) -> None:

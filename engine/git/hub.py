@@ -275,6 +275,15 @@ class Hub:
         )  # fmt: skip
         return _changes(done.stdout)
 
+    def changed_lines(self, tree_a: str, tree_b: str) -> int:
+        """How many lines are added or deleted between two trees (or commits); every file counts as text."""
+        done = self.git.run(
+            "diff-tree", "-r", "-z", "--numstat", "--text", "--no-renames", "--no-ext-diff", "--no-textconv",
+            check_id(tree_a), check_id(tree_b), "--", timeout_s=_LONG_S,
+        )  # fmt: skip
+        rows = (row.split(b"\t", 2) for row in done.stdout.split(b"\0") if row)
+        return sum(int(count) for row in rows for count in row[:2] if count.isdigit())
+
     def blob(self, sha: str) -> bytes:
         """A blob's content."""
         return self.git.run("cat-file", "blob", check_id(sha), timeout_s=_LONG_S).stdout

@@ -34,7 +34,9 @@ _KEYS = re.compile(r"(?:credential|http|url|ssh)\..+|core\.sshcommand", re.IGNOR
 _SCOPES = ("system", "global")
 _GIT_VARIABLES_KEPT = re.compile(r"GIT_(?:SSH|SSH_COMMAND|SSH_VARIANT|SSL_[A-Z_]+|PROXY_SSL_[A-Z_]+)")
 _QUESTIONS = frozenset({"SSH_ASKPASS", "SSH_ASKPASS_REQUIRE", "GCM_GUI_PROMPT"})
-_SCP_LIKE = re.compile(r"(?:[^/\\@:]+@)?(?:[^/\\:]{2,}|\[[0-9A-Fa-f:.]+\]):(?!//)(?P<path>.+)", re.DOTALL)
+_SCP_LIKE = re.compile(r"(?:[^/\\@:]+@)?(?:\[[0-9A-Fa-f:.]+\]|[^/\\:\[]{2,}):(?!//)(?P<path>.+)", re.DOTALL)
+_HELPER = re.compile(r"[A-Za-z0-9+.-]+::")
+"""`ext::sh -c …`: the name of a program, not of a place."""
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
 
@@ -78,7 +80,7 @@ def address_of(user_repo: Path, name: str, *, never_below: Path | None = None) -
 def parse_address(name: str, url: str, user_repo: Path, *, never_below: Path | None = None) -> Address:
     """As `address_of`, of an address that is known."""
     shown = f'The address of the remote "{name}"'
-    if not url.isprintable() or url.startswith("-") or "::" in url.split("/", 1)[0].replace("[::", "["):
+    if not url.isprintable() or url.startswith("-") or _HELPER.match(url):
         raise UserError(f"{shown} is none that the swarm publishes to: use https, ssh, git or a path.")
     scp = _SCP_LIKE.fullmatch(url) if "://" not in url else None
     if scp is not None:

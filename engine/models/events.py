@@ -168,8 +168,11 @@ class ChangeNamed(EventFields):
 
 
 class ChangeQueued(EventFields):
+    """`lines`: how many it adds and deletes; 0 where nobody asks."""
+
     change: str
     guards: list[dict[str, Any]]
+    lines: int = 0
 
 
 class ChangeRejected(EventFields):
@@ -245,6 +248,14 @@ class ReportSigned(EventFields):
     flags: list[str] = []
     fail_to_pass: int = 0
     trial: str = ""
+    ran: list[str] = []
+    """Gates that ran for this report: their tests were seen anew. The next four: gate -> ids of tests."""
+    failing: dict[str, list[str]] = {}
+    flaked: dict[str, list[str]] = {}
+    retried: dict[str, list[str]] = {}
+    quarantined: dict[str, list[str]] = {}
+    excused: bool = False
+    """It is red, and all that is wrong are tests that flake on main: it is not held against the change."""
 
 
 class Intent(EventFields):
@@ -279,6 +290,7 @@ class CommitsAdopted(EventFields):
     old: str
     commits: list[str]
     effect_id: str
+    source: str = "local"
 
 
 class Commit(EventFields):
@@ -291,8 +303,46 @@ class Published(EventFields):
 
 
 class PublishPending(EventFields):
+    """`to`: local or remote. `wait_s`: how long the other side asked to be left alone."""
+
     commit: str
     reason: str
+    to: str = "local"
+    wait_s: float = 0.0
+
+
+class RemoteMainSeen(EventFields):
+    """The remote's main has commits of a person. `adopt`: the commit by which they are taken in; the same one, or a
+    merge of it with the landing whose tree it has (a pull request that was squashed)."""
+
+    commit: str
+    adopt: str
+
+
+class RemoteChecked(EventFields):
+    """All is said about `commit` of hub's main; the remote's main is at `main`."""
+
+    commit: str
+    main: str
+
+
+class PullRequestOpened(EventFields):
+    """`branch` names it once and for all; it is at `commit` of hub's main."""
+
+    branch: str
+    commit: str
+    number: int
+    url: str
+    title: str
+
+
+class PullRequestUpdated(EventFields):
+    """`status`: open, merged or closed. `ci`: pending, green, red, or "" where nothing runs."""
+
+    branch: str
+    number: int
+    status: str
+    ci: str
 
 
 class CanaryStarted(EventFields):
@@ -371,6 +421,26 @@ class CommitReason(EventFields):
 
 class Commits(EventFields):
     commits: list[str]
+
+
+class TestQuarantined(EventFields):
+    """Until `until` (UTC seconds) the test's failures do not count. The work order that mends it is the event's;
+    `owner`: who has to see to it. `flakes` of `runs` on main."""
+
+    __test__ = False
+    test: str
+    gate: str
+    owner: str
+    until: float
+    flakes: int
+    runs: int
+
+
+class QuarantineLifted(EventFields):
+    """The test counts again. fixed: its work order landed. expired: nobody mended it in time."""
+
+    test: str
+    why: Literal["fixed", "expired"]
 
 
 class ApprovalAsked(EventFields):
@@ -512,6 +582,10 @@ EVENTS: dict[str, type[EventFields]] = {
     "user_main_settled": Commit,
     "published": Published,
     "publish_pending": PublishPending,
+    "remote_main_seen": RemoteMainSeen,
+    "remote_checked": RemoteChecked,
+    "pull_request_opened": PullRequestOpened,
+    "pull_request_updated": PullRequestUpdated,
     "canary_started": CanaryStarted,
     "canary_finished": CanaryFinished,
     "canary_judged": CanaryJudged,
@@ -523,6 +597,8 @@ EVENTS: dict[str, type[EventFields]] = {
     "bug_not_filed": CommitReason,
     "change_reverted": ChangeReverted,
     "people_proved": Commits,
+    "test_quarantined": TestQuarantined,
+    "quarantine_lifted": QuarantineLifted,
     "approval_asked": ApprovalAsked,
     "approval_joined": ApprovalJoined,
     "approval_answered": ApprovalAnswered,

@@ -28,8 +28,8 @@ class ProvedCommand(Grown):
 
 
 class ProofRun(Grown):
-    """One run that was needed for the proof, and what it cost. `purpose`: overlay, signs, old-tests, repeat, base,
-    head."""
+    """One run that was needed for the proof, and what it cost. `purpose`: overlay, signs, old-tests, repeat, steady,
+    base, head."""
 
     purpose: str
     gate: str

@@ -43,6 +43,10 @@ class GateResult(Grown):
     """Whether freshly made must-fail tests were reported as failed; "": this kind of results cannot have any."""
     retried: list[str] = []
     """Tests that failed first and passed when tried again on a fresh checkout: flaky, and true of this tree only."""
+    control: dict[str, TestOutcome] = {}
+    """What the failed tests did when they were run once more on main as it is: where they pass, it is the change."""
+    quarantined: list[str] = []
+    """Tests that failed and did not count: they are in quarantine, and the change does not touch them."""
     coverage: str = ""
     """Digest of the coverage report that the gate left, where the settings ask for it."""
 

@@ -49,6 +49,8 @@ class WorkOrder(Strict):
     acceptance: list[Acceptance] = Field(default_factory=list[Acceptance])
     tests_changed: list[str] = Field(default_factory=list[str])
     tests_removed: list[str] = Field(default_factory=list[str])
+    steady: list[str] = Field(default_factory=list[str])
+    """Tests that flake, and that have to pass many times in a row with the change: a proof of its own."""
     resolves: list[str] = Field(default_factory=list[str])
     repro: list[str] = Field(default_factory=list[str])
     rollback: str = ""

@@ -21,20 +21,31 @@ class Project(Strict):
     main: str = "main"
     publish: Literal["none", "local", "remote", "both"] = "local"
     remote: str = "origin"
+    forge: Literal["", "github", "gitlab", "gitea"] = ""
+    """What the remote's host runs (Forgejo: gitea). Empty: what its name says, for github.com, gitlab.com and
+    codeberg.org."""
+    forge_url: str = ""
+    """Where its API is, if it is not where the forge usually has it."""
 
 
 class AskIf(Strict):
-    """Changes that wait for a person: that touch these paths, are of these kinds, or name these risks."""
+    """Changes that wait for a person: that touch these paths, are of these kinds, name these risks, or change more
+    files or lines than that (0: no limit)."""
 
     paths: list[str] = []
     kinds: list[str] = []
     risk: list[str] = []
+    files: int = Field(default=0, ge=0)
+    lines: int = Field(default=0, ge=0)
 
 
 class Merge(Strict):
     auto: bool = True
     ask_if: AskIf = AskIf()
     land_via: Literal["push", "pull_request"] = "push"
+    max_files: int = Field(default=0, ge=0)
+    """A change of more files, or (next one) lines, is sent back to its agent. 0: no limit."""
+    max_lines: int = Field(default=0, ge=0)
 
 
 class Limits(Strict):
@@ -153,6 +164,20 @@ class Canary(Strict):
     flow: list[Flow] = []
 
 
+class Flakes(Strict):
+    """When a test that flakes on main is put in quarantine: it flaked at least `seen` times there, in at least the
+    share `rate` of its runs. For `expire` its failures do not make a gate red, and a work order asks to mend it.
+
+    owner: the person who mends it; "" leaves it to the swarm.
+    """
+
+    quarantine: bool = True
+    rate: float = Field(default=0.1, gt=0, le=1)
+    seen: int = Field(default=3, ge=1, le=100)
+    expire: Duration = 1_209_600.0
+    owner: str = ""
+
+
 class Approvals(Strict):
     """`unattended`: what becomes of a question when nobody is there. `expire`: unanswered for so long, it is closed."""
 
@@ -178,6 +203,7 @@ class Settings(Strict):
     gate: list[Gate] = []
     guards: Guards = Guards()
     canary: Canary = Canary()
+    flakes: Flakes = Flakes()
     approvals: Approvals = Approvals()
     sandbox: SandboxSettings = SandboxSettings()
 
@@ -188,10 +214,13 @@ class Settings(Strict):
                 "gate": committed.gate,
                 "guards": committed.guards,
                 "canary": committed.canary,
+                "flakes": committed.flakes,
                 "project": committed.project,
             }
         )
 
     def policy(self) -> dict[str, Any]:
-        """What a report is bound to: the definitions of gates, guards and canary, as JSON-ready data."""
-        return self.model_dump(mode="json", include={"gate", "guards", "canary"}, by_alias=True)
+        """What a report is bound to: the definitions of gates, guards and canary, as JSON-ready data; and the rules of
+        quarantine where they are not the usual ones."""
+        parts = {"gate", "guards", "canary"} | ({"flakes"} if self.flakes != Flakes() else set[str]())
+        return self.model_dump(mode="json", include=parts, by_alias=True)

@@ -37,6 +37,31 @@ class ApprovalStatus(BaseModel):
     expires_at: str
 
 
+class PullRequestStatus(BaseModel):
+    """`state`: open, merged or closed. `ci`: pending, green, red, or "" where nothing runs."""
+
+    number: int
+    url: str
+    title: str
+    work_order: str
+    branch: str
+    commit: str
+    state: str
+    ci: str = ""
+
+
+class QuarantineStatus(BaseModel):
+    """A test whose failures do not count until `until`, while `work_order` mends it. `flakes` of `runs` on main."""
+
+    test: str
+    gate: str
+    work_order: str
+    owner: str
+    until: str
+    flakes: int
+    runs: int
+
+
 class OrderStatus(BaseModel):
     id: str
     title: str
@@ -76,6 +101,9 @@ class Status(BaseModel):
     last_good: str
     published: str = ""
     publish_pending: str = ""
+    remote_main: str = ""
+    """What the remote's main was at when it was last seen, with publish = "remote" or "both"."""
+    pull_requests: list[PullRequestStatus] = []
     work_orders: dict[str, int]
     orders: list[OrderStatus] = []
     runs: list[RunStatus] = []
@@ -86,6 +114,7 @@ class Status(BaseModel):
     parked: int
     approvals: list[ApprovalStatus] = []
     unproven: list[str] = []
+    quarantined: list[QuarantineStatus] = []
     cost: float
     tokens: int
     duration_s: float

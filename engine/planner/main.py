@@ -7,6 +7,7 @@ from engine.actions import (
     GateMain,
     Publish,
 )
+from engine.planner.remote import publish_remote, remote_to_adopt
 from engine.planner.wishes import Wishes
 
 
@@ -15,8 +16,9 @@ def main_itself(wishes: Wishes) -> None:
     base = state.base_verdict()
     if base is None:
         effect = f"gates:{state.main_tree[:16]}:{state.policy[-12:]}"
+        again = f".{state.main_excused}" if state.main_excused else ""
         if (
-            not wishes.attempt(effect, lambda key: GateMain(key, effect, state.main, state.main_tree))
+            not wishes.attempt(effect, lambda key: GateMain(f"{key}{again}", effect, state.main, state.main_tree))
             and not state.frozen
         ):
             why = f"main's gates cannot run: {state.failures[effect].error}; try swarm gates, mend it, and start again"
@@ -37,14 +39,15 @@ def to_adopt(wishes: Wishes) -> str:
 
 
 def adopt(wishes: Wishes) -> None:
-    if not (seen := to_adopt(wishes)):
-        return
-    effect = f"adopt:{seen}"
-    # After too many faults of the machine it waits for the next start; the commits are safe where they are.
-    wishes.attempt(effect, lambda key: Adopt(key, effect, seen))
+    for seen, source in ((to_adopt(wishes), "local"), (remote_to_adopt(wishes), "remote")):
+        effect = f"adopt:{seen}"
+        # After too many faults of the machine it waits for the next start; the commits are safe where they are.
+        if seen:
+            wishes.attempt(effect, lambda key, e=effect, c=seen, s=source: Adopt(key, e, c, s))
 
 
 def publish(wishes: Wishes) -> None:
+    publish_remote(wishes)
     state = wishes.state
     if wishes.settings.project.publish not in ("local", "both") or state.published == state.main:
         return

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 
-from engine.exposure import exposure, overlap
+from engine.exposure import Exposures, overlap
 from engine.models.settings import Settings
 from engine.planner.speculation import Candidate, Capacity, Evidence, Trial, Wanted, choose
-from engine.state import Change, PassRate, State, TrialRun
+from engine.state import Change, PassRate, State, TrialRun, Verdict
 
 PRIORITY_MIN = 60.0
 """So many minutes earlier than it came counts a change whose order is one priority higher."""
@@ -17,17 +18,22 @@ UNKNOWN_MIN = 5.0
 """Expected minutes of a gate that has never run."""
 BATCH = 4
 """Changes in one trial."""
+_UNSEEN = PassRate()
 
 
-def trials_of(state: State, queue: Sequence[Change]) -> list[TrialRun]:
-    """Trials whose every change waits in the queue, under the policy in force."""
+def trials_of(state: State, queue: Sequence[Change], now: float) -> list[TrialRun]:
+    """Trials whose every change waits in the queue, under the policy and the quarantine in force."""
     waiting = {change.id for change in queue}
     return [
         trial
         for trial in state.trials.values()
         if waiting.issuperset([*trial.assumed, *trial.test])
-        and (trial.verdict is None or trial.verdict.policy == state.policy)
+        and (trial.verdict is None or _holds(trial.verdict, state, now))
     ]
+
+
+def _holds(verdict: Verdict, state: State, now: float) -> bool:
+    return verdict.policy == state.policy and not 0 < verdict.until <= now
 
 
 def as_trial(run: TrialRun) -> Trial:
@@ -39,7 +45,13 @@ def wanted_trials(
 ) -> list[Wanted]:
     """What should be tried, best first; without what has its result."""
     changes = {change.id: change for change in queue}
-    candidates = {change.id: _candidate(state, change, settings) for change in queue}
+    exposures = Exposures(state)
+
+    @cache
+    def minutes(names: tuple[str, ...]) -> float:
+        return _minutes(state, settings, names)
+
+    candidates = {change.id: _candidate(state, change, exposures.of(change), minutes) for change in queue}
 
     def risk(one: str, other: str) -> float:
         return state.learned.conflicts.rate if overlap(changes[one], changes[other]) else 0.0
@@ -60,15 +72,15 @@ def wanted_trials(
     return choose(candidates, running, evidence, capacity, risk)
 
 
-def _candidate(state: State, change: Change, settings: Settings) -> Candidate:
+def _candidate(state: State, change: Change, beside: float, minutes: Callable[[tuple[str, ...]], float]) -> Candidate:
     order = state.orders.get(change.order)
     kind = order.spec.kind if order is not None else ""
-    good = PERSON if change.person or order is None else state.learned.rates.get(kind, PassRate()).belief
+    good = PERSON if change.person or order is None else state.learned.rates.get(kind, _UNSEEN).belief
     priority = order.spec.priority if order is not None else 0
     return Candidate(
         arrived=change.queued_at / 60 + PRIORITY_MIN * priority,
-        minutes=_minutes(state, settings, order.spec.gates if order is not None else []),
-        belief=good * state.learned.conflicts.survives(exposure(state, change)),
+        minutes=minutes(tuple(order.spec.gates) if order is not None else ()),
+        belief=good * state.learned.conflicts.survives(beside),
     )
 
 

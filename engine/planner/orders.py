@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from engine.actions import CheckAcceptance, StartRun
 from engine.planner.main import to_adopt
 from engine.planner.questions import after_answer, ask_for_change, ask_for_hosts, ask_for_money, ask_for_tokens
+from engine.planner.unblocking import unblocks
 from engine.planner.wishes import Wishes
 from engine.scope import overlaps
 from engine.state import Order
@@ -57,6 +60,12 @@ def _depends_met(wishes: Wishes, order: Order) -> bool:
     return True
 
 
+def _contracts_landed(wishes: Wishes, order: Order) -> bool:
+    """Whether every contract that it depends on is on main now; one that was taken back holds it up again."""
+    known = (wishes.state.orders.get(name) for name in order.spec.depends_on)
+    return all(one is None or one.spec.kind != "contract" or one.phase in ("landed", "healthy") for one in known)
+
+
 def _after_revert(wishes: Wishes, order: Order) -> None:
     if order.reverts >= MAX_REVERTS:
         wishes.park(
@@ -96,7 +105,10 @@ def runs(wishes: Wishes) -> None:
     waiting = [order for order in wishes.state.orders.values() if _dispatchable(wishes, order)]
     if waiting and not ask_for_money(wishes):
         return
-    for order in sorted(waiting, key=lambda order: _dispatch_rank(wishes, order)):
+    if not waiting:
+        return
+    behind = unblocks(wishes.state.orders, [order.spec.id for order in waiting])
+    for order in sorted(waiting, key=lambda order: _dispatch_rank(order, behind)):
         if free <= 0:
             break
         if any(_collide(order, other) for other in owned):
@@ -132,13 +144,15 @@ def _dispatchable(wishes: Wishes, order: Order) -> bool:
     if wishes.state.frozen_kind == "gates" and order.spec.kind != "fix":
         return False  # nothing else lands while main's own gates are red, and attempts cost
     if order.phase == "ready":
-        return _depends_met(wishes, order) or order.attempts > 0 or order.resume is not None
-    return order.phase == "rejected" and order.spent < wishes.settings.limits.attempts
+        begun = order.attempts > 0 or order.resume is not None
+        return _depends_met(wishes, order) or (begun and _contracts_landed(wishes, order))
+    left = order.phase == "rejected" and order.spent < wishes.settings.limits.attempts
+    return left and _contracts_landed(wishes, order)
 
 
-def _dispatch_rank(wishes: Wishes, order: Order) -> tuple[int, int, float, str]:
-    unblocks = sum(order.spec.id in other.spec.depends_on for other in wishes.state.orders.values())
-    return (order.spec.priority, -unblocks, order.ready_at, order.spec.id)
+def _dispatch_rank(order: Order, behind: Mapping[str, int]) -> tuple[int, int, float, str]:
+    """Priority, then what most others wait for."""
+    return (order.spec.priority, -behind[order.spec.id], order.ready_at, order.spec.id)
 
 
 def _collide(a: Order, b: Order) -> bool:

@@ -17,7 +17,7 @@ import heapq
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count, product
+from itertools import count
 
 Names = frozenset[str]
 NONE: Names = frozenset()
@@ -190,12 +190,13 @@ class _Search:
         """Probability that good changes stay green together, and on top of those that landed."""
         share = 1.0
         others = tuple(landed)
+        pairs = self._pairs
         for place, name in enumerate(names):
             for other in (*names[place + 1 :], *others):
                 pair = (name, other) if name < other else (other, name)
-                if pair not in self._pairs:
-                    self._pairs[pair] = 1 - self.risk(*pair)
-                share *= self._pairs[pair]
+                if (apart := pairs.get(pair)) is None:
+                    apart = pairs[pair] = 1 - self.risk(*pair)
+                share *= apart
         return share
 
 
@@ -209,19 +210,24 @@ class _Group:
         suspected = {*search.evidence.suspected, *search.red_trees, *node.red}
         self.groups = [tree - node.landed for tree in suspected if not tree & node.rejected and tree - node.landed]
         self._weigh()
+        self._singles: dict[str, float] = {}
+        self._decided: dict[tuple[str, ...], float] = {}
 
     def _weigh(self) -> None:
         """Weights of every case of who is good among the suspects, given that each red group has a bad member."""
         belief = self.search.belief
         names = sorted({name for group in self.groups for name in group if name in belief})[:SUSPECTS]
         self.place = {name: place for place, name in enumerate(names)}
-        self.cases: list[tuple[int, float]] = []
-        masks = [self._mask(group) for group in self.groups if all(name in self.place for name in group)]
-        for bits in product((0, 1), repeat=len(names)) if names else ():
-            good = sum(bit << place for place, bit in enumerate(bits))
-            weight = math.prod(belief[name] if bit else 1 - belief[name] for name, bit in zip(names, bits, strict=True))
-            self.cases.append((good, weight * CHANCE_RED ** sum(good & mask == mask for mask in masks)))
-        self.total = sum(weight for _, weight in self.cases)
+        weights = [1.0]  # by the good ones, as bits
+        for name in names:
+            good = belief[name]
+            weights = [weight * (1 - good) for weight in weights] + [weight * good for weight in weights]
+        for mask in [self._mask(group) for group in self.groups if all(name in self.place for name in group)]:
+            for good in _with_all(mask, len(weights)):
+                weights[good] *= CHANCE_RED
+        self.weights = weights
+        self.total = sum(weights)
+        self._shares: dict[int, float] = {}
 
     def _mask(self, group: Iterable[str]) -> int:
         return sum(1 << self.place[name] for name in group)
@@ -236,8 +242,15 @@ class _Group:
             else:
                 share *= self.search.belief[name]
         if need:
-            share *= sum(weight for good, weight in self.cases if good & need == need) / self.total
+            if need not in self._shares:
+                self._shares[need] = sum(self.weights[good] for good in _with_all(need, len(self.weights))) / self.total
+            share *= self._shares[need]
         return share
+
+    def _alone(self, name: str) -> float:
+        if name not in self._singles:
+            self._singles[name] = self.good((name,))
+        return self._singles[name]
 
     def choose(self) -> tuple[Names, float] | None:
         """The group, and its probability to be green. None: nothing is left."""
@@ -293,13 +306,13 @@ class _Group:
 
     def _rate(self, names: Sequence[str]) -> float:
         """Changes landed per minute of gates, if they are tried together."""
-        single = {name: self.good((name,)) for name in names}
+        single = {name: self._alone(name) for name in names}
         ordered = sorted(names, key=lambda name: (-single[name], name))
         return sum(single.values()) / max(self._cost(ordered, self.good(ordered), single), 1e-6)
 
     def _split(self, group: Names) -> tuple[Names, float]:
         """Of a red group, the part to try next: likely-good members first, where the rest costs least to decide."""
-        single = {name: self.good((name,)) for name in group}
+        single = {name: self._alone(name) for name in group}
         ordered = sorted(group, key=lambda name: (-single[name], name))
         options: list[tuple[float, int, float]] = []
         for size in range(1, len(ordered)):
@@ -328,6 +341,8 @@ class _Group:
         """To decide all of them, who are red together."""
         if len(names) <= 1:
             return 0.0
+        if (known := self._decided.get(tuple(names))) is not None:
+            return known
         together = math.prod(single[name] for name in names)
         costs: list[float] = []
         for size in range(1, len(names)):
@@ -335,7 +350,18 @@ class _Group:
             good = (math.prod(single[name] for name in part) - together) / max(1e-9, 1 - together)
             cost = self._time(part) * _spent(good) + good * self._decide(rest, single)
             costs.append(cost + (1 - good) * (self._decide(part, single) + self._unknown(rest, single)))
-        return min(costs)
+        self._decided[tuple(names)] = least = min(costs)
+        return least
+
+
+def _with_all(mask: int, size: int) -> Iterator[int]:
+    """The numbers below `size` (a power of two) that have all bits of `mask`."""
+    free = rest = (size - 1) & ~mask
+    while True:
+        yield mask | rest
+        if not rest:
+            return
+        rest = (rest - 1) & free
 
 
 def _spent(good: float) -> float:

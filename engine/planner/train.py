@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from engine.actions import CheckChange, GateTrial, Land
 from engine.models.settings import Settings
+from engine.planner.flakes import excused_for_good
 from engine.planner.odds import as_trial, trials_of, wanted_trials
 from engine.planner.speculation import Trial
 from engine.planner.wishes import Wishes, approval_id
+from engine.review import names_risk
 from engine.scope import matches
 from engine.state import Change, Order, TrialRun
 
@@ -28,7 +30,7 @@ def train(wishes: Wishes) -> None:
     if wishes.state.base_verdict() is None:
         return
     queue = [c for c in wishes.state.queue() if _gateable(wishes, c) and _allowed(wishes, c)]
-    known = trials_of(wishes.state, queue)
+    known = trials_of(wishes.state, queue, wishes.now)
     _settle(wishes, [trial for trial in known if not trial.assumed])
     for place, wanted in enumerate(wanted_trials(wishes.state, queue, known, wishes.settings, wishes.now)):
         if place < wishes.settings.limits.gate_slots:
@@ -36,7 +38,9 @@ def train(wishes: Wishes) -> None:
 
 
 def _settle(wishes: Wishes, certain: list[TrialRun]) -> None:
-    """Act on what was found on main as it is."""
+    """Act on what was found on main as it is. Tests that flake can make a change red that is green in a group: what is
+    proved lands."""
+    proved = {name for trial in certain if trial.verdict and trial.verdict.result == "green" for name in trial.test}
     for trial in certain:
         verdict = trial.verdict
         if verdict is None:
@@ -48,7 +52,9 @@ def _settle(wishes: Wishes, certain: list[TrialRun]) -> None:
                 effect, lambda key, t=tuple(trial.test), e=effect, v=verdict: Land(key, e, t, v.report)
             ):
                 wishes.park_failed(first.order, effect)
-        elif verdict.result == "red" and len(trial.test) == 1:
+        elif verdict.result != "red" or len(trial.test) > 1 or first.id in proved:
+            continue
+        elif not excused_for_good(wishes, trial):
             wishes.record(
                 "change_rejected",
                 first.order,
@@ -122,10 +128,15 @@ def land_danger(change: Change, order: Order | None, settings: Settings) -> str:
         return ""
     if not merge.auto:
         return "the settings say merge.auto = false"
-    if touched := [path for path in change.paths if matches(path, merge.ask_if.paths)]:
-        return f"it touches {touched[0]}"
+    asked = merge.ask_if.paths
+    if asked and (touched := next((path for path in change.paths if matches(path, asked)), "")):
+        return f"it touches {touched}"
     if order is not None and order.spec.kind in merge.ask_if.kinds:
         return f"it is of kind {order.spec.kind}"
-    if any(word and change.risk.strip().lower().startswith(word.lower()) for word in merge.ask_if.risk):
-        return "its risk is named in merge.ask_if"
+    if word := names_risk(change.risk, merge.ask_if.risk):
+        return f"its risk is {word}"
+    if 0 < merge.ask_if.files < len(change.paths):
+        return f"it changes {len(change.paths)} files"
+    if 0 < merge.ask_if.lines < change.lines:
+        return f"it changes {change.lines} lines"
     return ""

@@ -27,6 +27,9 @@ UNPROVEN_GOAL = "unproven-goal"
 WEAK_PROOF = "weak-proof"
 """Flag of a report: its tests were red before only because something was not there yet to be imported or compiled."""
 _TIMES = 3
+_STEADY_TIMES = 10
+_STEADY_FIRST = 100
+"""Numbers of repeats of their own: those below belong to new and touched tests."""
 _SHOWN = 5
 
 
@@ -98,11 +101,13 @@ async def prove(
         # With sources that are as they were, the base's own report has said it.
         for gate in gates if found.old_tests != request.base_tree else ():
             old = affected(gate, change, base.get(gate.name, {}), head[gate.name].outcomes)
-            old = [test for test in old if not is_named(test, _gone(request, order))]
+            ignored = (*_gone(request, order), *request.quarantined)
+            old = [test for test in old if not is_named(test, ignored)]
             restrict = 2 * len(old) < len(base.get(gate.name, {}))
             await _old_tests(found, gate, old, trials, request.flaky, restrict=restrict)
     for gate in gates:
         await _repeat(found, gate, wanted[gate.name], trials, request)
+    steady = bool(order.steady) and await _steady(found, gates, head, trials, request, order)
     unproved = [name for name in order.tests if not any(is_named(test, [name]) for test in found.fail_to_pass)]
     aware = await asyncio.to_thread(aware_lines, trees, files, request.base_tree, request.tree)
     aware = [one for one in aware if one.path not in order.allow]
@@ -114,8 +119,9 @@ async def prove(
         by_command = any(command.ok for command in commands)
         strong = [test for test in found.fail_to_pass if test not in found.weak]
         stated = bool(order.tests or order.acceptance or order.repro)
-        found.reasons = [*_goal(order, found, unproved, by_command, bool(strong)), *reasons, *found.reasons]
-        if not stated and not (order.kind == "fix" and strong):
+        proved = bool(strong) or steady
+        found.reasons = [*_goal(order, found, unproved, by_command, proved), *reasons, *found.reasons]
+        if not stated and not steady and not (order.kind == "fix" and strong):
             flags.append(UNPROVEN_GOAL)
         elif order.tests and found.weak and not strong and not by_command:
             flags.append(WEAK_PROOF)
@@ -268,6 +274,36 @@ async def _repeat(found: _Found, gate: Gate, wanted: Candidates, trials: Trials,
                 "order and chance."
             )
             return
+
+
+async def _steady(
+    found: _Found,
+    gates: Sequence[Gate],
+    head: Mapping[str, Trial],
+    trials: Trials,
+    request: GateRequest,
+    order: WorkOrder,
+) -> bool:
+    """Whether the tests that the order has to make steady pass every time. They are run until one fails."""
+    known = [test for gate in gates for test in head[gate.name].outcomes]
+    if gone := [name for name in order.steady if not any(is_named(test, [name]) for test in known)]:
+        verb = "are" if len(gone) > 1 else "is"
+        found.reasons.append(f"{_named(gone)} {verb} to become steady and did not run: bring the test back.")
+        return False
+    for gate in gates:
+        tests = [test for test in head[gate.name].outcomes if is_named(test, order.steady)]
+        only = Candidates.of(gate, tests).only
+        for repeat in range(_STEADY_FIRST, _STEADY_FIRST + _STEADY_TIMES) if tests else ():
+            trial = await trials(gate, request.tree, purpose="steady", only=only, repeat=repeat)
+            found.runs.append(run_of("steady", gate, request.tree, trial))
+            if failed := [test for test in tests if trial.outcomes.get(test) != "passed"]:
+                found.unstable += failed
+                found.reasons.append(
+                    f"{gate.name}: {_named(failed)} still {'flake' if len(failed) > 1 else 'flakes'} "
+                    f"(run {repeat - _STEADY_FIRST + 1} of {_STEADY_TIMES} was not green): find what it depends on."
+                )
+                return False
+    return True
 
 
 # ---- words ---------------------------------------------------------------------------------------------------------

@@ -54,6 +54,9 @@ def needs_of(state: State) -> list[Need]:
     if state.publish_pending:
         why = sanitise_line(state.publish_pending)
         found.append(Need("publish", "publish", "", "publishing waits", why, "make the checkout clean"))
+    if state.remote.pending:
+        why = sanitise_line(state.remote.pending)
+        found.append(Need("publish-remote", "publish", "", "the remote waits", why, "it is tried again by itself"))
     for number, problem in enumerate(problems_of(state)):
         found.append(Need(f"problem:{number}", "problem", "", sanitise_line(problem), "", ""))
     return found

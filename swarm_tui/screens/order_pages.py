@@ -127,6 +127,7 @@ def spec_lines(room: Room, ident: str) -> list[Line]:
     lines += [BLANK, title("Scope"), *_scope(spec)]
     lines += _dependencies(room, spec)
     lines += [BLANK, title("Terms"), *_terms(room, order)]
+    lines += _listed("Tests it has to make steady", spec.steady)
     lines += _listed("Tests it may change", spec.tests_changed) + _listed("Tests it may remove", spec.tests_removed)
     lines += [BLANK, title("How to see the fault"), *paragraph("\n".join(spec.repro))] if spec.repro else []
     lines += [BLANK, title("How to take it back"), *paragraph(spec.rollback)] if spec.rollback else []

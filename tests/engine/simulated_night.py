@@ -30,6 +30,7 @@ from engine.actions import (
     RunCanary,
     StartRun,
 )
+from engine.flakes import in_quarantine, known_flaky
 from engine.fold import apply
 from engine.models.event import Event, NewEvent
 from engine.models.flow import Flow
@@ -41,6 +42,7 @@ from engine.state import State
 
 PURITY_EVERY = 7
 """Copying a state takes longer than planning it."""
+FLAKY_TESTS = ("t.one", "t.two")
 FLOW = Flow.model_validate({"name": "smoke", "start": {"run": ["x"]}})
 
 
@@ -59,6 +61,8 @@ class Odds:
     person_commits: float = 0.02
     person_answers: float = 0.02
     crash: float = 0.02
+    flakes: float = 0.0
+    """Of each test of `FLAKY_TESTS`, until an order has mended it."""
 
 
 @dataclass
@@ -348,7 +352,8 @@ class SimulatedNight:
         self, kind: str, tree: frozenset[str], base: frozenset[str], change: str, order: str, trial: str = ""
     ) -> None:
         digest = f"sha256:{len(self.report_of):08d}"
-        result = "red" if self.tree_is_red(tree) else "green"
+        told = self._flaky_tests(kind, fair="red" if self.tree_is_red(tree) else "green")
+        result = str(told.pop("result"))
         self.report_of[digest] = (self.tree_id(tree), result)
         self.emit(
             NewEvent(
@@ -364,10 +369,32 @@ class SimulatedNight:
                     "change": change,
                     "reasons": ["red"] if result == "red" else [],
                     "trial": trial,
+                    **told,
                 },
                 order,
             )
         )
+
+    def _flaky_tests(self, kind: str, fair: str) -> dict[str, Any]:
+        """What a run of gates with flaky tests says: a second try for known ones, a control run for the others."""
+        mended = {test for order in self.state.orders.values() if order.landed for test in order.spec.steady}
+        shaky = [test for test in FLAKY_TESTS if test not in mended]
+
+        def run(tests: Iterable[str]) -> list[str]:
+            return [test for test in tests if self.random.random() < self.odds.flakes]
+
+        excused = in_quarantine(self.state.flakes, self.settings.flakes, self.now)
+        failed = run(shaky)
+        failing = [test for test in failed if test not in excused]
+        told: dict[str, Any] = {"ran": ["unit"], "quarantined": {"unit": [t for t in failed if t in excused]}}
+        if failing and fair == "green" and set(failing) <= set(known_flaky(self.state.flakes)) and not run(failing):
+            told["retried"], failing = {"unit": failing}, []
+        if failing and fair == "green":
+            again = run(failing)
+            shown = again if kind == "land" else [test for test in failing if test not in again]
+            told |= {"flaked": {"unit": shown}, "excused": set(shown) == set(failing)}
+        told["failing"] = {"unit": failing} if failing else {}
+        return told | {"result": "red" if failing else fair}
 
     def _GateTrial(self, a: GateTrial) -> None:  # noqa: N802
         base = self._merged(self.commits[self.state.main], a.assumed)

@@ -374,14 +374,24 @@ def test_every_key_has_the_line_it_was_written_on(tables: list[tuple[str, list[t
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('[project]\npublish = "remote"\n', "swarm.toml:2"),
-        ('[merge]\nland_via = "pull_request"\n', "swarm.toml:2"),
+        ('[merge]\nland_via = "pull_request"\n', "swarm.toml:2: pull requests need a remote"),
+        (
+            '[project]\nforge = "gitea"\nforge_url = "http://git.example.org/api/v1"\n',
+            "swarm.toml:3: forge_url is plain http",
+        ),
+        ('[project]\nforge_url = "https://git.example.org/api/v1"\n', "swarm.toml:2: forge_url does not say which"),
+        ('[project]\nforge = "sourceforge"\n', "swarm.toml:2: project.forge is"),
     ],
 )
-def test_what_does_not_work_yet_is_refused_and_not_ignored(text: str, said: str) -> None:
-    with pytest.raises(UserError, match="comes with a later version") as refused:
+def test_publishing_that_could_never_work_is_refused(text: str, said: str) -> None:
+    with pytest.raises(UserError) as refused:
         parse_settings(text, flows={"canary/smoke.toml": FLOW})
     assert str(refused.value).startswith(said)
+
+
+def test_publishing_by_push_and_by_pull_request_is_taken() -> None:
+    both = '[project]\npublish = "both"\nforge = "gitea"\nforge_url = "https://git.example.org/api/v1"\n'
+    parse_settings(f'{both}[merge]\nland_via = "pull_request"\n', flows={"canary/smoke.toml": FLOW})
 
 
 def test_what_is_weaker_than_it_sounds_is_a_warning() -> None:

@@ -116,6 +116,11 @@ class Bench:
         self.git("reset", "-q", "--hard", self.base)
         return tree
 
+    def on_main(self, files: Files) -> None:
+        """These files are on main now, in the hub too."""
+        self.base = self.commit(files)
+        self.hub.fetch_objects(self.repo, self.base)
+
     @property
     def base_tree(self) -> str:
         return self.hub.tree_of(self.base)

@@ -25,8 +25,11 @@ SHAKY, FIRM = "test_a.T.test_shaky", "test_a.T.test_firm"
 
 
 def tree(bench: Bench, count: Path, red: int = 1, firm: str = "True", files: Mapping[str, str] | None = None) -> str:
-    """A tree whose shaky test is red the first `red` times."""
-    return bench.change({"test_a.py": COUNTED.format(count=str(count), red=red, firm=firm), **(files or {})})
+    """The tree of a change beside a test of main that is red the first `red` times."""
+    source = COUNTED.format(count=str(count), red=red, firm="True")
+    bench.on_main({"test_a.py": source})
+    more = {"test_a.py": source.replace("(True)", f"({firm})")} if firm != "True" else {}
+    return bench.change({"beside.txt": "a change\n", **more, **(files or {})})
 
 
 async def judged(bench: Bench, tree: str, *gates: Any, flaky: tuple[str, ...] = (SHAKY,)) -> GateResult:
@@ -82,13 +85,15 @@ async def test_a_retry_does_not_profit_from_what_the_first_try_left(bench: Bench
         source = source.replace("'home'", "os.path.expanduser('~/left')")
     elif "/" in mark:
         source = source.replace("left =", f"os.makedirs({mark.rpartition('/')[0]!r}, exist_ok=True); left =")
-    result = await judged(bench, bench.change({"test_a.py": source}))
+    bench.on_main({"test_a.py": source})
+    result = await judged(bench, bench.change({"beside.txt": "a change\n"}))
     assert (result.result, result.retried) == ("red", [])
 
 
 async def test_state_outside_of_everything_private_is_what_a_retry_can_see(bench: Bench, tmp_path: Path) -> None:
     """The positive control of the test above: without a sandbox, the rest of the machine is shared."""
-    result = await judged(bench, bench.change({"test_a.py": STATE.format(mark=str(tmp_path / "left"))}))
+    bench.on_main({"test_a.py": STATE.format(mark=str(tmp_path / "left"))})
+    result = await judged(bench, bench.change({"beside.txt": "a change\n"}))
     assert (result.result, result.retried) == ("green", [SHAKY])
 
 
@@ -110,9 +115,7 @@ async def test_a_pass_by_retry_is_reused_for_this_tree_only(bench: Bench, tmp_pa
     one = gate(inputs=["*.py"])
     assert (await judged(bench, asked, one)).retried == [SHAKY]
     assert (await judged(bench, asked, one)).cached
-    other = bench.change(
-        {"test_a.py": COUNTED.format(count=str(tmp_path / "n"), red=1, firm="True"), "more.txt": "beside\n"}
-    )
+    other = bench.change({"beside.txt": "a change\n", "more.txt": "another\n"})
     assert not (await judged(bench, other, one)).cached
 
 

@@ -443,10 +443,11 @@ asyncio.run(agent.executor().run(agent.spec((PYTHON, "-I", "-S", "-c", code), ("
 
 
 async def test_killing_the_engine_ends_all_of_it(tmp_path: Path, bubblewrap: Sandbox) -> None:
-    folder, ended = tmp_path / "engine", threading.Event()
+    folder, reached, ended = tmp_path / "engine", threading.Event(), threading.Event()
     folder.mkdir()
 
     def wait(client: socket.socket) -> None:
+        reached.set()
         client.settimeout(None)
         with contextlib.suppress(ConnectionError):
             client.recv(1)
@@ -464,6 +465,7 @@ async def test_killing_the_engine_ends_all_of_it(tmp_path: Path, bubblewrap: San
         engine = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
         try:
             await asyncio.to_thread(until, (folder / "workspace" / "up").exists, "the agent is connected")
+            assert await asyncio.to_thread(reached.wait, 20)  # the way out has led there: only then can it end
             assert len(_processes_of(folder)) >= 2
         finally:
             engine.kill()

@@ -15,7 +15,7 @@ from engine.sandbox.choose import choose_sandbox
 from engine.sandbox.sandbox_exec import SandboxExec, profile
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="paths are those of macOS")
-FOLDER = Path("/work space")
+FOLDER = Path("/a place")
 
 
 def expressions(text: str) -> list[object]:
@@ -69,15 +69,15 @@ def test_everything_is_denied_before_anything_is_allowed() -> None:
 
 def test_only_the_policys_folders_are_written_and_seen() -> None:
     policy = SandboxPolicy((FOLDER / "ws",), (FOLDER / "lent", FOLDER / "ws" / "inner"))
-    assert decided(policy, "file-write-create", "/work space/ws/a") == "allow"
-    assert decided(policy, "file-write-create", "/work space/ws/inner/a") == "deny"
-    assert decided(policy, "file-read-data", "/work space/ws/inner/a") == "allow"
-    assert decided(policy, "file-read-data", "/work space/lent/a") == "allow"
-    assert decided(policy, "file-write-data", "/work space/lent/a") == "deny"
+    assert decided(policy, "file-write-create", "/a place/ws/a") == "allow"
+    assert decided(policy, "file-write-create", "/a place/ws/inner/a") == "deny"
+    assert decided(policy, "file-read-data", "/a place/ws/inner/a") == "allow"
+    assert decided(policy, "file-read-data", "/a place/lent/a") == "allow"
+    assert decided(policy, "file-write-data", "/a place/lent/a") == "deny"
     for path in (
         "/Users/me/.ssh/id",
-        "/work space/other",
-        "/work space/wsx",
+        "/a place/other",
+        "/a place/wsx",
         "/private/tmp/x",
         "/private/etc/master.passwd",
     ):
@@ -89,9 +89,9 @@ def test_only_the_policys_folders_are_written_and_seen() -> None:
 
 def test_masked_files_are_closed_and_their_neighbours_are_not() -> None:
     policy = SandboxPolicy((FOLDER / "ws",), masked=(FOLDER / "ws" / ".env",))
-    assert decided(policy, "file-read-data", "/work space/ws/.env") == "deny"
-    assert decided(policy, "file-write-unlink", "/work space/ws/.env") == "deny"
-    assert decided(policy, "file-read-data", "/work space/ws/.env.example") == "allow"
+    assert decided(policy, "file-read-data", "/a place/ws/.env") == "deny"
+    assert decided(policy, "file-write-unlink", "/a place/ws/.env") == "deny"
+    assert decided(policy, "file-read-data", "/a place/ws/.env.example") == "allow"
 
 
 def test_the_network_is_the_proxys_port_or_nothing() -> None:
@@ -109,12 +109,12 @@ def test_an_empty_policy_makes_no_rule_without_a_filter() -> None:
 
 
 def test_names_cannot_break_out_of_their_strings() -> None:
-    odd = Path('/work/") (allow default) (literal "\\')
+    odd = Path('/place/") (allow default) (literal "\\')
     policy = SandboxPolicy((odd,))
     assert ["allow", "default"] not in rules(policy)
     assert decided(policy, "file-write-create", f"{odd}/a") == "allow"
     with pytest.raises(ValueError, match="control characters"):
-        profile(SandboxPolicy((Path("/work/a\nb"),)))
+        profile(SandboxPolicy((Path("/place/a\nb"),)))
 
 
 def test_overlays_are_refused() -> None:
