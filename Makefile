@@ -18,6 +18,7 @@ help:
 	@echo "make bench      the figures, printed"
 	@echo "make bench-room the figures of the control room, beside a bare Textual app"
 	@echo "make bench-gates  what gates cost, beside just, nox, tox, pre-commit and prek (installed on demand)"
+	@echo "make bench-canary  how often the canary is wrong: the culprit finder and the judge of health samples"
 	@echo "make bench-guards  what the guards' word on a change costs"
 	@echo "make bench-sandbox  what starting a sandbox costs, over the bare command"
 	@echo "make bench-text what it costs to make text from outside harmless and free of secrets"
@@ -66,6 +67,9 @@ bench-train: $(READY)
 bench-guards: $(READY)
 	@$(PYTHON) -m benchmarks treegate $(ARGS)
 
+bench-canary: $(READY)
+	@$(PYTHON) -m benchmarks culprit judge restoring $(ARGS)
+
 bench-text: $(READY)
 	@$(PYTHON) -m benchmarks text $(ARGS)
 
@@ -108,4 +112,4 @@ $(READY): requirements-dev.lock pyproject.toml
 	fi; \
 	touch $(READY)
 
-.PHONY: help demo test test-all test-slow lint types contracts bench bench-room bench-gates bench-guards bench-text bench-train security-docs bench-sandbox screenshots lock clean
+.PHONY: help demo test test-all test-slow lint types contracts bench bench-room bench-gates bench-canary bench-guards bench-text bench-train security-docs bench-sandbox screenshots lock clean

@@ -15,7 +15,23 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import gates, idle, journal, landing, planning, room, sandbox, start, status, text, treegate
+from benchmarks import (
+    acp,
+    culprit,
+    gates,
+    idle,
+    journal,
+    judge,
+    landing,
+    planning,
+    restoring,
+    room,
+    sandbox,
+    start,
+    status,
+    text,
+    treegate,
+)
 from benchmarks.figure import Figure, Scale, tiny
 from benchmarks.table import as_json, as_text
 from engine.git.door import git_version
@@ -32,6 +48,10 @@ BENCHMARKS: dict[str, Callable[[Scale], list[Figure]]] = {
     "text": text.measure,
     "treegate": treegate.measure,
     "sandbox": sandbox.measure,
+    "culprit": culprit.measure,
+    "judge": judge.measure,
+    "restoring": restoring.measure,
+    "acp": acp.measure,
 }
 
 

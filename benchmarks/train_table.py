@@ -1,9 +1,9 @@
 """`make bench-train REFEREE=path`: the project's planner on a referee's worlds, as ratios to its oracle.
 
 A referee is a program of somebody else that simulates a workstation, knows the truth, and drives a planner over JSON
-lines; without one there is nothing to measure against. The seeds here were never tuned on;
-the planner's parameters were chosen on eight other workloads, but `default` and near relatives of the others were looked
-at, with other seeds, before the parameters were kept.
+lines; without one there is nothing to measure against. The seeds here were never tuned on; the planner's parameters
+were chosen on eight other workloads, but `default` and near relatives of the others were looked at, with other seeds,
+before the parameters were kept.
 """
 
 from __future__ import annotations

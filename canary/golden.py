@@ -13,10 +13,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from canary.tolerances import forgiven
+from canary.traces import ARRIVED, key_of, line_of, masked, renumbered
+from engine.models.flow import Tolerance
+
+__all__ = ["ARRIVED", "Difference", "GoldenError", "compare", "parse_trace", "trace_to_golden"]
+
 Order = Literal["strict", "per-key", "multiset"]
 DEFAULT_MASK = ("t", "seq")
-ARRIVED = "arrived"
-"""The field that we add to each event of a trace: seconds after the start. Never compared."""
 FIELDS_SAID = 3
 VALUE_CHARS = 40
 MOST_DEEP = 100
@@ -75,9 +79,9 @@ def _is_deep(line: str) -> bool:
 
 def trace_to_golden(events: Iterable[Mapping[str, Any]], mask: Sequence[str] = DEFAULT_MASK) -> bytes:
     """A new golden of these events: JSON lines without what is masked. Ids stay as they were."""
-    rows = (_masked(event, mask) for event in events)
+    rows = (masked(event, mask) for event in events)
     # A lone surrogate has no UTF-8, and its backslash escape is the JSON for it.
-    return "".join(_line(row) + "\n" for row in rows).encode("utf-8", "backslashreplace")
+    return "".join(line_of(row) + "\n" for row in rows).encode("utf-8", "backslashreplace")
 
 
 def compare(
@@ -85,73 +89,36 @@ def compare(
     seen: Sequence[Mapping[str, Any]],
     mask: Sequence[str] = DEFAULT_MASK,
     order: Order = "strict",
+    tolerances: Sequence[Tolerance] = (),
 ) -> Difference | None:
     """How `seen` differs from `golden`; None when it does not.
 
     mask: paths of fields that do not count, such as `t`, `data.ms` or `data.*.ms` (`*`: any field or place in a list).
     order: `strict`: the same events in the same order; `per-key`: in the same order among those with the same `key`
     (an event without one has its kind for a key); `multiset`: in any order, ids masked.
+    tolerances: how far numbers may be off.
     """
-    expected, got = _canonical(golden, mask, order), _canonical(seen, mask, order)
+    wanted, had = [masked(event, mask) for event in golden], [masked(event, mask) for event in seen]
+    expected, got = _canonical(wanted, order), _canonical(forgiven(wanted, had, order, tolerances), order)
     if expected == got:
         return None
     return Difference(_first(expected, got), _unified(expected, got))
 
 
-def _canonical(events: Sequence[Mapping[str, Any]], mask: Sequence[str], order: Order) -> list[str]:
-    rows = [_masked(event, mask) for event in events]
+def _canonical(rows: Sequence[dict[str, Any]], order: Order) -> list[str]:
     if order == "strict":
         numbers: dict[Any, str] = {}
-        return [_line(_renumbered(row, numbers)) for row in rows]
+        return [line_of(renumbered(row, numbers)) for row in rows]
     if order == "multiset":
-        return sorted(_line(_renumbered(row, None)) for row in rows)
+        return sorted(line_of(renumbered(row, None)) for row in rows)
     by_key: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
-        by_key.setdefault(_line(row.get("key", row["kind"])), []).append(row)
+        by_key.setdefault(key_of(row), []).append(row)
     lines: list[str] = []
     for key in sorted(by_key):
         own: dict[Any, str] = {}
-        lines += [_line(_renumbered(row, own)) for row in by_key[key]]
+        lines += [line_of(renumbered(row, own)) for row in by_key[key]]
     return lines
-
-
-def _masked(event: Mapping[str, Any], mask: Sequence[str]) -> dict[str, Any]:
-    row: dict[str, Any] = {name: value for name, value in event.items() if name != ARRIVED}
-    for path in mask:
-        row = _without(row, path.split("."))
-    return row
-
-
-def _without(value: Any, path: Sequence[str]) -> Any:
-    """`value` without what `path` leads to. An element of a list becomes None: its neighbours keep their places."""
-    head, rest = path[0], path[1:]
-    if isinstance(value, dict):
-        if not rest:
-            return {name: child for name, child in value.items() if name != head and head != "*"}
-        return {name: _without(child, rest) if head in (name, "*") else child for name, child in value.items()}
-    if isinstance(value, list):
-        hit = [head in (str(place), "*") for place in range(len(value))]
-        return [(_without(v, rest) if rest else None) if h else v for v, h in zip(value, hit, strict=True)]
-    return value
-
-
-def _renumbered(value: Any, numbers: dict[Any, str] | None) -> Any:
-    """Ids (fields `id` and `…_id`) as #1, #2 … by first appearance; without `numbers` all as #."""
-    if isinstance(value, list):
-        return [_renumbered(child, numbers) for child in value]
-    if not isinstance(value, dict):
-        return value
-    row: dict[str, Any] = {}
-    for name, child in sorted(value.items()):  # a program may write the fields of an event in any order
-        if (name == "id" or name.endswith("_id")) and isinstance(child, (str, int)) and not isinstance(child, bool):
-            row[name] = "#" if numbers is None else numbers.setdefault(child, f"#{len(numbers) + 1}")
-        else:
-            row[name] = _renumbered(child, numbers)
-    return row
-
-
-def _line(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(", ", ": "))
 
 
 def _first(expected: Sequence[str], got: Sequence[str]) -> str:
@@ -185,7 +152,7 @@ def _flat(row: Any) -> dict[str, Any]:
 def _field(name: str, want: Any, have: Any) -> str:
     if want is _ABSENT or have is _ABSENT:
         return f"{name} is {'missing' if have is _ABSENT else 'new'}"
-    wanted, had = _line(want), _line(have)
+    wanted, had = line_of(want), line_of(have)
     short = len(wanted) <= VALUE_CHARS and len(had) <= VALUE_CHARS
     return f"{name} is {had} instead of {wanted}" if short else name
 

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
+from canary.drivers.doors import Doors
 from canary.drivers.driver import Launch
+from canary.drivers.side_events import NAME as SIDE_EVENTS_NAME
+from canary.drivers.side_events import VARIABLE as SIDE_EVENTS
 from canary.verdicts import Miss
 from engine.git.removal import remove_tree
+from engine.models.flow import Flow
 from engine.ports import Quota, Sandbox, SandboxPolicy
 from engine.process.environment import allowed_environment
 from engine.process.programs import Program
 from engine.process.tree import MARKER
+
+Around = Callable[[Sequence[str]], tuple[tuple[str, ...], tuple[Path, ...]]]
+"""Puts another program of ours before a command: the whole argv, and what has to be readable for that."""
 
 
 class FindsPrograms(Protocol):
@@ -46,6 +53,11 @@ class Ground:
     def tmp(self) -> Path:
         return self.folder / "tmp"
 
+    @property
+    def doors(self) -> Path | None:
+        """Where the way into a network of its own is; None: the sandbox has none."""
+        return self.folder / "doors" if getattr(self.sandbox, "own_network", False) else None
+
     def lay(self) -> None:
         """Make home and temporary folder, empty."""
         self.clear()
@@ -54,7 +66,7 @@ class Ground:
 
     def clear(self) -> None:
         """Take them away again."""
-        for folder in (self.home, self.tmp):
+        for folder in (self.home, self.tmp, *((self.doors,) if self.doors else ())):
             remove_tree(folder)
 
     def package(self, argv: Sequence[str]) -> Launch:
@@ -62,27 +74,41 @@ class Ground:
 
         Raises UserError for a program that this machine lacks, and Miss for one that the commit lacks.
         """
-        return self._launch(argv, {}, (self.tree, self.cache, self.home, self.tmp), ())
+        policy = SandboxPolicy(writable=(self.tree, self.cache, self.home, self.tmp))
+        return self._launch(argv, {}, policy)
 
-    def start(self, argv: Sequence[str], env: Mapping[str, str], artifact: Path | None) -> Launch:
-        """The program under test: it may write to its home and temporary folder. Raises as `package`. Blocks."""
-        if artifact is not None:
-            argv = [part.replace("{artifact}", str(artifact)) for part in argv]
-        return self._launch(argv, env, (self.home, self.tmp), (self.tree, self.cache))
+    def start(self, flow: Flow, artifact: Path | None, doors: Doors) -> Launch:
+        """The program under test: it may write to its home and temporary folder, and listen on its ports. Raises as
+        `package`. Blocks."""
+        argv = [part.replace("{artifact}", str(artifact)) for part in flow.argv] if artifact else flow.argv
+        env = flow.isolate.env | (flow.start.env if flow.start is not None else {})
+        writable, around = (self.home, self.tmp), list[Around]()
+        if flow.driver == "terminal":
+            from canary.drivers.terminal import on_terminal  # with all that a screen needs
+
+            around.append(on_terminal)
+            env = {SIDE_EVENTS: str(self.home / SIDE_EVENTS_NAME)} | env
+        if doors.folder is not None:
+            around.append(doors.relay)
+            writable = (*writable, doors.folder)
+        policy = SandboxPolicy(writable=writable, readable=(self.tree, self.cache), listen=tuple(doors.ports.values()))
+        launch = self._launch(argv, env, policy, around)
+        size = (flow.size.w, flow.size.h) if flow.size is not None else None
+        return replace(launch, home=self.home, ports=doors.ports, size=size)
 
     def _launch(
-        self,
-        argv: Sequence[str],
-        own: Mapping[str, str],
-        writable: tuple[Path, ...],
-        readable: tuple[Path, ...],
+        self, argv: Sequence[str], own: Mapping[str, str], policy: SandboxPolicy, around: Sequence[Around] = ()
     ) -> Launch:
         argv = [part.replace("{cache}", str(self.cache)) for part in argv]
         path, roots = self._program(argv[0])
         env = self._environment(own)
-        policy = SandboxPolicy(writable=writable, readable=(*readable, *roots))
-        wrapped = self.sandbox.wrap((str(path), *argv[1:]), self.tree, env, policy)
-        return Launch(wrapped, self.tree, env, self.marker, self.quota, writable)
+        command = (str(path), *argv[1:])
+        for put in around:
+            command, needs = put(command)
+            roots = (*roots, *needs)
+        policy = replace(policy, readable=(*policy.readable, *roots))
+        wrapped = self.sandbox.wrap(command, self.tree, env, policy)
+        return Launch(wrapped, self.tree, env, self.marker, self.quota, policy.writable)
 
     def _program(self, name: str) -> tuple[Path, tuple[Path, ...]]:
         """Where it lies, and what it needs to read. What the commit brings is never asked for its version out here."""

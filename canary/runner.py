@@ -5,19 +5,26 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from canary.awake import Awake
+from canary.compare import Measured, Name, Turns, Word, samples_of, word
 from canary.flows import run_flow
+from canary.kept import KeptArtifacts
 from canary.launch import FindsPrograms, Ground
+from canary.packaging import artifact_path
+from canary.surely import surely
 from canary.verdicts import Finding, worst
 from engine.artifacts import ArtifactStore
-from engine.errors import SwarmError
+from engine.errors import InfrastructureFault, SwarmError
+from engine.git.removal import remove_tree
 from engine.models.flow import Flow
-from engine.ports import CanaryOutcome, CanaryRequest, FlowOutcome, Quota, Sandbox
+from engine.ports import CanaryOutcome, CanaryRequest, CompareRequest, Comparison, FlowOutcome, Quota, Sandbox
 from engine.text.redact import Redactor
 
 
@@ -47,7 +54,8 @@ class LocalCanaryRunner:
 
     slots: checkouts for canaries. runs: the folder with one folder a run. hub: where goldens are read, from the
     commit's own tree. epoch: the first part of the marker `<epoch>/<key>/<n>/` of all processes, by which the next
-    start of the engine finds what outlived this one. quota: of each program, asked anew for each flow.
+    start of the engine finds what outlived this one. quota: of each program, asked anew for each flow. beside: other
+    checkouts than `slots`, for last good while it is compared; their paths should be as long. now: the wall clock.
     """
 
     def __init__(
@@ -62,6 +70,8 @@ class LocalCanaryRunner:
         epoch: str = "0",
         redactor: Redactor | None = None,
         quota: Callable[[], Quota] = Quota,
+        beside: LeasesSlots | None = None,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._slots = slots
         self._sandbox = sandbox
@@ -72,6 +82,9 @@ class LocalCanaryRunner:
         self._epoch = epoch
         self._redactor = redactor
         self._quota = quota
+        self._beside = beside
+        self._now = now
+        self._kept = KeptArtifacts(runs.parent / "kept-artifacts", store)
 
     async def run(self, request: CanaryRequest) -> CanaryOutcome:
         """Run each flow in order, each on a fresh checkout, in a home of its own; the worst verdict is the outcome's.
@@ -103,24 +116,126 @@ class LocalCanaryRunner:
             await asyncio.to_thread(slot.checkout, request.tree)
         except SwarmError as error:
             return FlowOutcome(flow.name, "ENVIRONMENT", f"the commit could not be checked out: {error}", 0.0)
-        ground = Ground(
+        ground = self._ground(request.key, number, slot, folder / f"{number}-{flow.name}")
+        read_golden = partial(self._hub.read_file, request.tree)
+        outcome = await run_flow(flow, ground, self._store, read_golden, progress, self._redactor)
+        if digest := outcome.artifacts.get("artifact"):
+            await asyncio.to_thread(self._kept.keep, flow, request.tree, digest)
+        progress("flow_judged", {"verdict": outcome.verdict, "duration_s": round(outcome.duration_s, 3)})
+        return outcome
+
+    def _ground(self, key: str, number: int, slot: LeasedSlot, folder: Path) -> Ground:
+        return Ground(
             tree=slot.path,
             cache=slot.cache,
-            folder=folder / f"{number}-{flow.name}",
+            folder=folder,
             # With a slash behind it, no marker is the beginning of another one.
-            marker=f"{self._epoch}/{request.key}/{number}/",
+            marker=f"{self._epoch}/{key}/{number}/",
             sandbox=self._sandbox,
             programs=self._programs,
             quota=self._quota(),
         )
-        read_golden = partial(self._hub.read_file, request.tree)
-        outcome = await run_flow(flow, ground, self._store, read_golden, progress, self._redactor)
-        progress("flow_judged", {"verdict": outcome.verdict, "duration_s": round(outcome.duration_s, 3)})
-        return outcome
 
     def _manifest(self, folder: Path, outcomes: list[FlowOutcome]) -> None:
         entries = {f"{o.flow}/{name}": digest for o in outcomes for name, digest in o.artifacts.items()}
         self._store.write_manifest(folder, entries)
+
+    # ---- two commits in turns
+
+    async def compare(self, request: CompareRequest) -> Comparison:
+        """Run each flow that takes samples on both commits, in turns, and judge what they gave; see `canary.compare`.
+
+        Last good's artifact is that of its own canary run, if there was one. Raises InfrastructureFault when the
+        machine fails outside of a flow, or when there is no second checkout. Cancelling kills all that runs before this
+        raises.
+        """
+        if self._beside is None:
+            raise InfrastructureFault("two commits cannot be compared: this engine has no second checkout for it")
+        folder = self._runs / request.key
+        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+        progress = Progress(folder / "progress.jsonl", request.commit)
+        awake = Awake(self._now)
+        flows = [flow for flow in request.flows if samples_of(flow)]
+        measured: list[Measured] = []
+        artifacts: dict[str, str] = {}
+        async with self._slots.lease(request.key) as new, self._beside.lease(request.key) as old, awake.watching():
+            for number, flow in enumerate(flows, 1):
+                progress.flow = {"flow": flow.name, "number": number, "flows": len(flows)}
+                sides = self._sides(request, flow, number, {"new": new, "old": old}, folder)
+                measured.append(await sides.measure(request.budgets, awake, progress))
+                artifacts |= sides.artifacts
+        said = word(measured, request.budgets)
+        artifacts["comparison"] = await asyncio.to_thread(self._store.put_json, _told(request, measured, said))
+        progress("judged", {"verdict": said.finding.verdict})
+        await asyncio.to_thread(self._store.write_manifest, folder, artifacts)
+        return Comparison(said.finding.verdict, said.finding.reason, said.metrics, artifacts)
+
+    def _sides(
+        self, request: CompareRequest, flow: Flow, number: int, slots: Mapping[Name, LeasedSlot], folder: Path
+    ) -> _Sides:
+        trees: dict[Name, str] = {"new": request.tree, "old": request.good_tree}
+
+        def ground(name: Name) -> Ground:
+            return self._ground(request.key, number, slots[name], folder / f"{number}-{flow.name}-{name}")
+
+        return _Sides(
+            flow, trees, slots, ground, self._kept, self._store, folder / "scratch", self._hub, self._redactor
+        )
+
+
+@dataclass
+class _Sides:
+    """One flow on two checkouts. `artifacts`: what failed runs left, by name."""
+
+    flow: Flow
+    trees: Mapping[Name, str]
+    slots: Mapping[Name, LeasedSlot]
+    ground: Callable[[Name], Ground]
+    kept: KeptArtifacts
+    store: ArtifactStore
+    scratch: Path
+    hub: ReadsTrees
+    redactor: Redactor | None
+    artifacts: dict[str, str] = field(default_factory=dict[str, str])
+    failed: dict[Name, int] = field(default_factory=dict[Name, int])
+
+    async def measure(self, budgets: Mapping[str, str], awake: Awake, progress: Progress) -> Measured:
+        progress("checkout", {})
+        try:
+            for name, tree in self.trees.items():
+                await asyncio.to_thread(self.slots[name].checkout, tree)
+        except SwarmError as error:
+            told = f"flow {self.flow.name}: a commit could not be checked out: {error}"
+            return Measured(self.flow, finding=Finding("ENVIRONMENT", told))
+        return await Turns(self.flow, budgets, self.run, self._lay_kept, awake, progress).measure()
+
+    async def _lay_kept(self) -> bool:
+        ground = self.ground("old")
+        into = artifact_path(self.flow, ground)
+        root = ground.cache if into and into.is_relative_to(ground.cache) else ground.tree
+        try:
+            return into is not None and await asyncio.to_thread(self.kept.lay, self.flow, self.trees["old"], root, into)
+        except OSError:
+            return False
+
+    async def run(self, flow: Flow, name: Name, *, build: bool) -> FlowOutcome:
+        """What many runs leave is not kept, but for those that failed."""
+        store = self.store if build else ArtifactStore(self.scratch)
+        read_golden = partial(self.hub.read_file, self.trees[name])
+        try:
+            outcome = await run_flow(flow, self.ground(name), store, read_golden, redactor=self.redactor, build=build)
+            if outcome.verdict == "FAIL":
+                await asyncio.to_thread(self._keep_failed, name, store, outcome)
+            if build and (digest := outcome.artifacts.get("artifact")):
+                await asyncio.to_thread(self.kept.keep, flow, self.trees[name], digest)
+        finally:
+            await surely(asyncio.to_thread(remove_tree, self.scratch))
+        return outcome
+
+    def _keep_failed(self, name: Name, store: ArtifactStore, outcome: FlowOutcome) -> None:
+        self.failed[name] = nth = self.failed.get(name, 0) + 1
+        for what, digest in outcome.artifacts.items():
+            self.artifacts[f"{outcome.flow}/{name}-failed-{nth}/{what}"] = self.store.put(store.get(digest))
 
 
 class Progress:
@@ -138,6 +253,19 @@ class Progress:
                 file.write(json.dumps(row | self.flow | fields) + "\n")
         except OSError:
             pass
+
+
+def _told(request: CompareRequest, measured: Sequence[Measured], said: Word) -> dict[str, Any]:
+    """All numbers, so that the judgement can be made again from them."""
+    return {
+        "commit": request.commit,
+        "good": request.good_commit,
+        "budgets": dict(request.budgets),
+        "verdict": said.finding.verdict,
+        "reason": said.finding.reason,
+        "metrics": [asdict(metric) for metric in said.metrics],
+        "flows": [each.told() for each in measured],
+    }
 
 
 def _overall(outcomes: list[FlowOutcome]) -> CanaryOutcome:

@@ -112,6 +112,16 @@ class RunCanary(Action):
 
 
 @dataclass(frozen=True)
+class ProposeGolden(Action):
+    """Put an accepted golden on the train: alone, or (`of`) with the change that was taken back because of it, and of
+    those in `also`."""
+
+    golden: str = ""
+    of: str = ""
+    also: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class FileBug(Action):
     """Ask the triager for the bug work order of a regression."""
 

@@ -1,35 +1,39 @@
 """When a canary's word counts, and who is to blame. Pure: probes in, the next probe or a judgement out.
 
-A single red run is never acted on. `confirm` repeats it and holds a control on last good against it; `culprit` walks
-the suspects in landing order and accuses only where a confirmed red stands above a verified green. Bayes' rule gives a
-figure to show to a person; it never decides.
+A single red run is never acted on. `confirm` repeats it and holds a control on last good against it; `culprit` asks
+the search of `engine.culprit` and accuses only whom it saw red itself, above a green that it saw too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+from engine import culprit as finder
 from engine.models.verdict import Purpose, Verdict
 
 PACKAGE_FAILED = "package: "
 """How the reason of a FAIL begins whose flow never started, because the artifact could not be built."""
-FLAKE_RATE = 0.05
-"""The chance, assumed for the figure of `Found` alone, that a run shows the wrong colour."""
-NOBODY_PRIOR = 0.0017
-"""How often two reruns confirm a red that is not there, with a flow that is red by chance one time in twenty."""
+RUNS_A_HALVING = 8
+"""Canary runs, at most, each time that the suspects are halved: beyond, nobody is accused."""
+CONFIDENCE = 0.995
+"""The posterior that an accusation needs, beside what was seen of the accused itself."""
+SURE = 0.9983
+"""Of a single suspect: two reruns confirm a red that is not there 17 times in 10,000, if the flow is red by chance one
+time in twenty."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """One canary run that ended. `flow` is the flow that gave the verdict, "" if it is not known."""
+    """One canary run that ended. `flow` is the flow that gave the verdict, "" if it is not known; `flows` what each of
+    them said."""
 
     commit: str
     purpose: Purpose
     verdict: Verdict
     reason: str = ""
     flow: str = ""
+    flows: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True)
@@ -140,129 +144,70 @@ def _all_told(reds: Sequence[Probe], greens: int, *, controlled: bool) -> Judged
     return Judged("FAIL", f"{first.reason} ({proof})", flow=first.flow)
 
 
-@dataclass(frozen=True)
-class _Outcomes:
-    """How often a suspect was green, red, could not be built, and could not tell."""
-
-    green: int
-    red: int
-    unbuilt: int
-    mute: int
-
-    @property
-    def total(self) -> int:
-        return self.green + self.red + self.unbuilt + self.mute
-
-    def stand(self) -> Literal["green", "red", "unbuilt", "mute"] | None:
-        """What is known of it; None while one more run is needed, and never after three."""
-        bad = self.red + self.unbuilt
-        if self.total == 0 or (self.total < 3 and self._open(bad)):
-            return None
-        if self.green > bad and (self.green > 1 or self.total < 3):
-            return "green"
-        if self.green:
-            return "mute"
-        if self.red > 1:
-            return "red"
-        return "unbuilt" if self.unbuilt > self.mute else "mute"
-
-    def _open(self, bad: int) -> bool:
-        if self.total == 1:
-            return bool(self.red or self.mute)
-        # Of two runs: a contradiction, or one red that was not seen again yet.
-        return (self.green > 0 and bad > 0) or self.red == 1
-
-    def verified(self) -> bool:
-        return self.green > 1
-
-
-def _tally(probes: Iterable[Probe]) -> _Outcomes:
-    green = red = unbuilt = mute = 0
-    for probe in probes:
-        if probe.verdict == "PASS":
-            green += 1
-        elif probe.verdict != "FAIL":
-            mute += 1
-        elif probe.reason.startswith(PACKAGE_FAILED):
-            unbuilt += 1
-        else:
-            red += 1
-    return _Outcomes(green, red, unbuilt, mute)
-
-
-def culprit(suspects: Sequence[str], probes: Sequence[Probe], last_good: str | None = None) -> Next | Found | Nobody:
+def culprit(
+    suspects: Sequence[str],
+    probes: Sequence[Probe],
+    last_good: str = "",
+    *,
+    flow: str = "",
+    unbuilt: bool = False,
+    reds: int = 0,
+    runs: int = 0,
+) -> Next | Found | Nobody:
     """Who broke main: `suspects` are its commits since last good in landing order; the newest was confirmed red.
 
-    A red suspect is confirmed by a rerun, and the green below it (last good for the oldest, if it is given) is verified
-    by another run before anybody is accused. Suspects that cannot be built or that cannot tell are passed over, and if
-    the culprit may be among them, the answer is the range. At most three runs a commit are asked for.
+    Both ends are run once more before any other, the accused and what lies below it are seen themselves, and suspects
+    that cannot be built or that cannot tell are passed over: if the culprit may be among them, the answer is the range.
+    flow: the one that was red. unbuilt: it was red because the artifact could not be built, so that is what counts.
+    reds, runs: how often the flow was red on good commits.
     """
     order = tuple(dict.fromkeys(suspects))
     if not order:
         return Nobody("nothing of ours has landed since last good")
-    seen = {c: _tally(p for p in probes if p.commit == c and p.purpose != "control") for c in order}
     if len(order) == 1:
-        return Found(order, _share(order, order, seen))
-    red = _first_red(order, seen)
-    if not isinstance(red, int):
-        return red
-    below = next((i for i in range(red - 1, -1, -1) if seen[order[i]].stand() == "green"), -1)
-    if below >= 0 and not seen[order[below]].verified():
-        return Next("culprit", order[below])
-    if below < 0 and last_good is not None and (doubt := _doubt_of(last_good, probes)) is not None:
-        return doubt
-    accused = order[below + 1 : red + 1]
-    return Found(accused, _share(order, accused, seen))
-
-
-def _first_red(order: Sequence[str], seen: dict[str, _Outcomes]) -> int | Next | Nobody:
-    """Index of the oldest confirmed red suspect."""
-    stands: list[str] = []
-    for at, commit in enumerate(order):
-        stand = seen[commit].stand()
-        if stand is None:
-            return Next("culprit", commit)
-        if stand == "red":
-            return at
-        stands.append(stand)
-    if stands[-1] == "unbuilt":
-        # The newest cannot be built, so that is the failure looked for: the oldest unbuilt one above the greens.
-        start = len(stands) - next((n for n, stand in enumerate(reversed(stands)) if stand == "green"), len(stands))
-        at = start + stands[start:].index("unbuilt")
-        return at if seen[order[at]].unbuilt > 1 or seen[order[at]].total > 2 else Next("culprit", order[at])
-    told = stands.count("green")
-    return Nobody(
-        f"no suspect was red again: {told} of {len(order)} were green, {len(order) - told} could not be judged"
+        return Found(order, SURE)
+    places = {commit: at for at, commit in enumerate(order)} | {last_good: finder.GOOD_END}
+    told = [probe for probe in probes if probe.purpose == "culprit" and probe.commit in places]
+    hiccups = {probe.commit: probe for probe in reversed(told) if probe.verdict == "ENVIRONMENT"}
+    seen = [
+        finder.Observation(places[probe.commit], _outcome(probe, flow, unbuilt=unbuilt))
+        for probe in told
+        if hiccups.get(probe.commit) is not probe  # a bad moment of the machine is asked again once
+    ]
+    search = finder.Search(
+        len(order),
+        confidence=CONFIDENCE,
+        rates=finder.Rates.learned(reds, runs),
+        limit=RUNS_A_HALVING * len(order).bit_length() + 6,
     )
+    step = search.next_step(seen)
+    match step:
+        case finder.Probe(index):
+            return Next("culprit", last_good if index == finder.GOOD_END else order[index])
+        case finder.Culprit(index, probability):
+            return Found((order[index],), probability)
+        case finder.Range(indexes, probability):
+            return Found(tuple(order[index] for index in indexes), probability)
+        case finder.Nobody(_, "always"):
+            return Nobody(
+                f"last good {last_good[:12]} is not green any more, so the machine is to blame and no landing"
+            )
+        case finder.Nobody():
+            return Nobody("no suspect was red again: it was chance, or the machine")
+        case finder.Unresolved():
+            if step.reason == "untestable":
+                return Nobody("too few suspects could be judged to tell who it was")
+            return Nobody(f"{len(seen)} runs do not tell who it was")
 
 
-def _doubt_of(last_good: str, probes: Sequence[Probe]) -> Next | Nobody | None:
-    """None when last good is green now too; otherwise the run that asks, or why nobody is blamed."""
-    outcomes = _tally(p for p in probes if p.commit == last_good and p.purpose == "culprit")
-    stand = outcomes.stand()
-    if stand == "green":
-        return None
-    if stand is None:
-        return Next("culprit", last_good)
-    return Nobody(f"last good {last_good[:12]} is not green any more, so the machine is to blame and no landing")
-
-
-def _share(order: Sequence[str], accused: Sequence[str], seen: dict[str, _Outcomes]) -> float:
-    """Posterior of `accused` by Bayes' rule over n suspects and "nobody", with FLAKE_RATE either way."""
-    building = seen[accused[-1]].stand() == "unbuilt"
-    counts = [(seen[commit].green, seen[commit].unbuilt if building else seen[commit].red) for commit in order]
-    prior = (1 - NOBODY_PRIOR) / len(order)
-    weights = {guilty: prior * _likelihood(counts, at) for at, guilty in enumerate(order)}
-    total = sum(weights.values()) + NOBODY_PRIOR * _likelihood(counts, len(order))
-    return sum(weights[commit] for commit in accused) / total
-
-
-def _likelihood(counts: Sequence[tuple[int, int]], guilty: int) -> float:
-    value = 1.0
-    for at, (green, red) in enumerate(counts):
-        expected, surprising = (red, green) if at >= guilty else (green, red)
-        value *= (1 - FLAKE_RATE) ** expected * FLAKE_RATE**surprising
-    return value
+def _outcome(probe: Probe, flow: str, *, unbuilt: bool) -> finder.Outcome:
+    """What a run says about the failure that is looked for: another flow's red is not it."""
+    verdict = probe.flows.get(flow, probe.verdict)
+    if verdict == "PASS":
+        return "good"
+    if verdict != "FAIL" or probe.reason.startswith(PACKAGE_FAILED) != unbuilt:
+        return "skip"
+    return "bad"
 
 
 def may_restore(restores_at: Sequence[float], now: float, limit: int = 4, window_s: float = 86_400.0) -> bool:

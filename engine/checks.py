@@ -12,7 +12,6 @@ from engine.guard_checks import glob_problem, guard_problems
 from engine.models.problem import Problem
 from engine.models.roadmap import OrderKind, Roadmap, WorkOrder
 from engine.models.settings import Settings
-from engine.not_yet import roadmap_not_yet, settings_not_yet
 from engine.publish_checks import publish_problems
 from engine.scope import matches
 from engine.text.sanitise import sanitise_line
@@ -56,7 +55,7 @@ def check_settings(settings: Settings, locate: Locate | None = None) -> list[Pro
     problems += guard_problems(settings, at)
     problems += _host_problems(settings, at)
     problems += publish_problems(settings, at)
-    return [*problems, *settings_not_yet(settings, at), *_weaknesses(settings, at)]
+    return [*problems, *_weaknesses(settings, at)]
 
 
 def check_roadmap(
@@ -94,7 +93,7 @@ def check_roadmap(
         {order.id: ("work_order", n, "depends_on") for n, order in enumerate(roadmap.work_order)},
         at,
     )
-    return [*problems, *roadmap_not_yet(roadmap, at)]
+    return problems
 
 
 class _Known:

@@ -7,6 +7,8 @@ from typing import Any
 
 from engine.approvals.asked import typed_word
 from engine.errors import UserError
+from engine.golden_state import Golden
+from engine.goldens import find_pending
 from engine.journal import Command
 from engine.models.event import NewEvent
 from engine.state import Approval, Order, State
@@ -135,6 +137,30 @@ async def _cancel(state: State, args: dict[str, Any], emit: Emit) -> str:
     return f"{order.spec.id} is cancelled; what its agents wrote is kept under refs/swarm/keep/"
 
 
+def find_golden(state: State, args: dict[str, Any]) -> tuple[Golden, str]:
+    """The golden that a decision is about (`golden`: its name), and where it would stand: `path`, if the decision names
+    one, has to be one of its two. Raises UserError."""
+    one = find_pending(state, str(args["golden"]))
+    path = str(args.get("path") or one.path)
+    if path not in (one.path, one.keyed):
+        raise UserError(f"the golden {one.id} can stand at {one.path} or {one.keyed}, and nowhere else")
+    return one, path
+
+
+async def _golden_accept(state: State, args: dict[str, Any], emit: Emit) -> str:
+    one, path = find_golden(state, args)
+    fields = {"golden": one.id, "path": path, "digest": one.digest, "by": args.get("by", "a person")}
+    await emit(NewEvent("golden_accepted", fields))
+    return f"accepted: {path} as flow {one.flow} showed it; it lands like any change"
+
+
+async def _golden_reject(state: State, args: dict[str, Any], emit: Emit) -> str:
+    one, _ = find_golden(state, args)
+    said = {"by": args.get("by", "a person"), "why": args.get("why", "")}
+    await emit(NewEvent("golden_rejected", {"golden": one.id, "path": one.path, "digest": one.digest, **said}))
+    return f"rejected: {one.path} stays as it is, and what flow {one.flow} showed is wrong"
+
+
 _COMMANDS: dict[str, Callable[[State, dict[str, Any], Emit], Awaitable[str]]] = {
     "approve": _approve,
     "deny": _deny,
@@ -143,4 +169,6 @@ _COMMANDS: dict[str, Callable[[State, dict[str, Any], Emit], Awaitable[str]]] = 
     "drain": _drain,
     "retry": _retry,
     "cancel": _cancel,
+    "golden_accept": _golden_accept,
+    "golden_reject": _golden_reject,
 }

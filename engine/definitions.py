@@ -39,7 +39,7 @@ def _told(settings: Settings) -> dict[str, Any]:
     """What a status tells of them, see `state.InForce`."""
     return {
         "implementer": settings.roles.get("implementer", ""),
-        "flows": len(settings.canary.flow),
+        "flows": len(settings.canary.flow) + sum("canary" in gate.when for gate in settings.gate),
         "cost_per_night": settings.limits.cost_per_night,
         "tokens_per_work_order": settings.limits.tokens_per_work_order,
         "quota": {name: getattr(settings.limits, name) for name in QUOTAS},

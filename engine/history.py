@@ -194,6 +194,11 @@ def _change_proposed(history: History, event: Event, f: Fields) -> None:
         run.change = f["change"]
 
 
+def _golden_proposed(history: History, event: Event, f: Fields) -> None:
+    if event.work_order:
+        history.changes_of.setdefault(event.work_order, []).append(f["change"])
+
+
 def _change_over(history: History, event: Event, f: Fields) -> None:
     change = f.get("change") or ""
     if change:
@@ -302,6 +307,7 @@ _TAKE: dict[str, Callable[[History, Event, Fields], None]] = {
     "budget_spent": _budget_spent,
     "handoff_received": _handoff_received,
     "change_proposed": _change_proposed,
+    "golden_proposed": _golden_proposed,
     "change_rejected": _change_over,
     "change_reverted": _change_over,
     "change_landed": _landed,

@@ -24,6 +24,7 @@ from engine.actions import (
     GateMain,
     GateTrial,
     Land,
+    ProposeGolden,
     Publish,
     PublishRemote,
     Restore,
@@ -33,7 +34,7 @@ from engine.actions import (
 from engine.artifacts import ArtifactStore
 from engine.commands import execute
 from engine.definitions import Definitions
-from engine.effects import acceptance, after, moves, remote, runs, train
+from engine.effects import acceptance, after, canary, goldens, moves, remote, runs, train
 from engine.effects.world import Ports, World
 from engine.errors import InfrastructureFault, JournalBroken, SwarmError, UserError
 from engine.folders import StateFolder
@@ -292,7 +293,7 @@ class Host:
         await self._look_at_files(engine)
         # Gates that are wanted still are adopted; whatever else runs is an earlier engine's and has nobody.
         wanted = plan(engine.state, engine.settings(), site.clock.now()).actions
-        kept = [*train.folders(world, wanted), *acceptance.folders(world, wanted)]
+        kept = [*await asyncio.to_thread(train.folders, world, wanted), *acceptance.folders(world, wanted)]
         begun = [run.parent for folder in kept for run in folder.glob("*/shim.json")]
         await world.ports.executor.sweep(f"{site.folders.marker}-", begun)
         await world.ports.gates.tidy(kept)
@@ -382,8 +383,9 @@ def _effects(world: World) -> dict[type[Action], Effect]:
         (Adopt, moves.adopt),
         (Publish, after.publish_main),
         (PublishRemote, remote.publish_remote),
-        (RunCanary, after.run_canary),
+        (RunCanary, canary.run_canary),
         (FileBug, after.file_bug),
+        (ProposeGolden, goldens.propose_golden),
     ]
 
     def bound(effect: Any) -> Effect:

@@ -155,6 +155,7 @@ class Tally:
             "run_interrupted": self._run_interrupted,
             "budget_spent": self._budget_spent,
             "change_proposed": self._proposed,
+            "golden_proposed": self._proposed,
             "change_rejected": self._rejected,
             "change_landed": self._landed,
             "report_signed": self._reported,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 from engine.models.flow import Flow
@@ -65,8 +66,9 @@ class SandboxPolicy:
 
     masked: files below a writable or readable folder that look empty inside and cannot be written. hosts: what may be
     reached, as `host` or `host:port`, through the engine's proxy; empty: no network at all. ports: where that proxy
-    listens on the loopback interface, for a backend whose `net_by_port` is true. overlays: for a backend whose
-    `overlays` is true.
+    listens on the loopback interface, for a backend whose `net_by_port` is true. listen: ports that the process may
+    listen on, for a backend that shows the machine's own loopback interface. overlays: for a backend whose `overlays`
+    is true.
     """
 
     writable: tuple[Path, ...] = ()
@@ -75,6 +77,7 @@ class SandboxPolicy:
     hosts: tuple[str, ...] = ()
     overlays: tuple[Overlay, ...] = ()
     ports: tuple[int, ...] = ()
+    listen: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,11 +98,26 @@ class Quota:
 
 
 class Sandbox(Protocol):
-    """A backend. `guarantees` were probed with live escapes, not read off a list. One that can mount the overlays of a
-    policy has an attribute `overlays` that is true."""
+    """A backend, which inherits what it does not say otherwise. `guarantees` were probed with live escapes, not read
+    off a list.
+
+    reason: why it is not a stronger one, for people. weak: sentences about what it cannot do. extras: what it holds
+    beyond the guarantees. broken: the escapes that got through. overlays: it can mount those of a policy. own_network:
+    a network with nothing in it but a loopback interface, so that a policy's hosts are reached by the engine's proxy.
+    net_by_port: a policy's `ports` say where it may connect to. filter: a file with the system-call filter, which
+    whoever starts the argv hands over by a descriptor.
+    """
 
     name: str
     guarantees: Mapping[str, bool]
+    reason: str = ""
+    weak: tuple[str, ...] = ()
+    extras: Mapping[str, bool] = MappingProxyType({})
+    broken: tuple[str, ...] = ()
+    overlays: bool = False
+    own_network: bool = False
+    net_by_port: bool = False
+    filter: Path | None = None
 
     def wrap(self, argv: tuple[str, ...], cwd: Path, env: Mapping[str, str], policy: SandboxPolicy) -> tuple[str, ...]:
         """The argv that runs `argv` in `cwd` with exactly `env` under `policy`."""
@@ -153,10 +171,35 @@ class ProcessResult:
     refused: tuple[str, ...] = ()
 
 
+class Channel(Protocol):
+    """The other ends of a process's stdin and stdout. Nothing is read ahead without bound: who is not read, waits."""
+
+    async def read(self) -> bytes:
+        """What it wrote next; b"" when there will be no more."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Give it these bytes. What it can no longer read is dropped."""
+        ...
+
+
+Talk = Callable[[Channel], Awaitable[None]]
+
+
 class Executor(Protocol):
+    @property
+    def guarantees(self) -> Mapping[str, bool]:
+        """Of the sandbox in which everything runs."""
+        ...
+
     async def run(self, spec: ProcessSpec) -> ProcessResult:
         """Run it and wait. If `spec.folder` already has a result, return it; if its process still lives, adopt it.
         Cancelling the awaiting task kills the whole process tree before this returns."""
+        ...
+
+    async def interact(self, spec: ProcessSpec, talk: Talk) -> ProcessResult:
+        """Like `run`, with `talk` at the other ends of its stdin and stdout for as long as both last. `spec.leash` must
+        be true: nobody else could go on with the conversation."""
         ...
 
     async def sweep(self, marker: str, keep: Collection[Path] = ()) -> int:
@@ -191,6 +234,8 @@ class AgentRun:
     hosts: tuple[str, ...] = ()
     """What a person granted this order beyond the agent's own settings, as `host` or `host:port`."""
     quota: Quota = field(default_factory=Quota)
+    without: Literal["run", "ask", "refuse"] = "run"
+    """`sandbox.without` of the settings: what becomes of a command that an agent asks for where no sandbox holds it."""
 
 
 @dataclass(frozen=True)
@@ -238,7 +283,8 @@ Emit = Callable[[str, dict[str, Any]], Awaitable[None]]
 class GuardRequest:
     """A change's own tree against the base it started from.
 
-    scripts: paths of what the order's acceptance and repro commands run; they are protected for this order.
+    scripts: paths of what the order's acceptance and repro commands run; they are protected for this order. accepted:
+    path -> digest of files that a person accepted to the byte.
     """
 
     tree: str
@@ -248,6 +294,7 @@ class GuardRequest:
     guards: Guards
     work_order: str
     scripts: tuple[str, ...] = ()
+    accepted: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True)
@@ -277,6 +324,7 @@ class GateRequest:
     flows: what gates with `flow` may name. keep_going: False ends the run at the first gate that is not green.
     guards: what the guards said of the change before; they go into the report. coverage: the guard that speaks after
     the gates, on the report that its gate leaves. flags: what the report has to admit beyond what is found.
+    fresh: every gate runs, whatever is known from earlier.
     """
 
     key: str
@@ -303,6 +351,7 @@ class GateRequest:
     flows: tuple[Flow, ...] = ()
     coverage: Coverage | None = None
     keep_going: bool = True
+    fresh: bool = False
 
 
 @dataclass(frozen=True)
@@ -390,8 +439,27 @@ class CanaryRequest:
 
 
 @dataclass(frozen=True)
+class GoldenProposal:
+    """What a run showed where a golden says something else, or nothing: what a person may accept instead.
+
+    name: of its artifact, `golden` or `shot:<name>`. path: of the golden it was held against, or where one is missing;
+    keyed: the same for this system and renderer alone. digest, was, difference: artifacts; was: "" for a new one.
+    """
+
+    name: str
+    path: str
+    keyed: str
+    digest: str
+    was: str = ""
+    difference: str = ""
+
+
+@dataclass(frozen=True)
 class FlowOutcome:
-    """`samples` name -> values in order. `artifacts` name -> digest (trace, log). `reason` is one sentence."""
+    """`samples` name -> values in order. `artifacts` name -> digest (trace, log). `reason` is one sentence.
+
+    proposed: goldens that a person may accept, where they are all that is wrong.
+    """
 
     flow: str
     verdict: Verdict
@@ -399,6 +467,7 @@ class FlowOutcome:
     duration_s: float
     samples: Mapping[str, list[float]] = field(default_factory=dict[str, list[float]])
     artifacts: Mapping[str, str] = field(default_factory=dict[str, str])
+    proposed: tuple[GoldenProposal, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -410,8 +479,54 @@ class CanaryOutcome:
     flows: tuple[FlowOutcome, ...]
 
 
+@dataclass(frozen=True)
+class CompareRequest:
+    """Hold the samples of `commit` against those of `good_commit`, both run now, in turns. flows: those with samples.
+    budgets: of the work orders that landed with it, sample -> "+10%"."""
+
+    key: str
+    commit: str
+    tree: str
+    good_commit: str
+    good_tree: str
+    flows: tuple[Flow, ...]
+    budgets: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True)
+class MetricVerdict:
+    """What became of one sample. before, after: medians in `unit`; pairs: runs a side; p: two-sided, after correction
+    for all samples (1.0 where nothing was tested)."""
+
+    flow: str
+    sample: str
+    unit: str
+    better: str
+    before: float
+    after: float
+    pairs: int
+    p: float
+    verdict: Literal["same", "worse", "better", "over-budget", "unknown"]
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """verdict: FAIL when a sample is worse or over its budget; INCONCLUSIVE when none could be held against last
+    good's; ENVIRONMENT when the machine was at fault."""
+
+    verdict: Verdict
+    reason: str
+    metrics: tuple[MetricVerdict, ...] = ()
+    artifacts: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
 class CanaryRunner(Protocol):
     async def run(self, request: CanaryRequest) -> CanaryOutcome: ...
+
+    async def compare(self, request: CompareRequest) -> Comparison:
+        """Both commits' flows, interleaved, judged by their samples. Raises InfrastructureFault."""
+        ...
 
 
 # ---- triage --------------------------------------------------------------------------------------------------------
@@ -431,6 +546,14 @@ class Regression:
     probability: float
     item: str = ""
     """The roadmap item of the reverted work order, which the bug order joins."""
+    suspects: tuple[str, ...] = ()
+    """Commits one of which is the culprit, where it could not be told apart; `commit` is then the one that was red."""
+    artifacts: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What the red run left: name -> digest."""
+    slower: bool = False
+    """Nothing was put back: its samples are worse than before."""
+    crept: bool = False
+    """They got so little by little: `commit` is only where that was found."""
 
 
 class Triager(Protocol):

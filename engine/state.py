@@ -7,12 +7,16 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from engine.canary_state import Canaried, Landing, Regression
+from engine.canary_state import CanaryRun as CanaryRun
 from engine.conflicts import ConflictRate
 from engine.flakes import FlakeRecord
+from engine.flow_health import FlowRecord
+from engine.flow_health import FlowRun as FlowRun
+from engine.flow_health import Trend as Trend
+from engine.golden_state import Golden
 from engine.lifecycle import Phase
 from engine.models.roadmap import WorkOrder
-from engine.models.verdict import Purpose
-from engine.models.verdict import Verdict as CanaryVerdict
 
 ChangeStatus = Literal["proposed", "verifying", "queued", "landed", "healthy", "rejected", "reverted", "dropped"]
 
@@ -185,53 +189,8 @@ class Change:
     verdicts: dict[str, Verdict] = field(default_factory=dict[str, Verdict])
     excused: int = 0
     """Red trials that were not held against it, because their tests flake on main."""
-
-
-@dataclass
-class Landing:
-    """One commit on main since last good, in order. `kind`: origin, change, restore, person."""
-
-    commit: str
-    tree: str
-    kind: Literal["origin", "change", "restore", "person"]
-    change: str = ""
-    order: str = ""
-
-
-@dataclass
-class CanaryRun:
-    purpose: Purpose
-    verdict: CanaryVerdict
-    reason: str
-    flow: str = ""
-
-
-@dataclass
-class Canaried:
-    """Canary runs on one commit, and the judgement once there is one. `waived`: a person lets it be red."""
-
-    runs: list[CanaryRun] = field(default_factory=list[CanaryRun])
-    controls: list[CanaryRun] = field(default_factory=list[CanaryRun])
-    verdict: str = ""
-    reason: str = ""
-    flow: str = ""
-    flaky: bool = False
-    waived: bool = False
-
-
-@dataclass
-class Regression:
-    """A confirmed red canary from restore to culprit. `suspects` are landings in order."""
-
-    commit: str
-    flow: str
-    reason: str
-    suspects: list[Landing]
-    probes: dict[str, list[CanaryRun]] = field(default_factory=dict[str, list[CanaryRun]])
-    culprit: str = ""
-    order: str = ""
-    done: bool = False
-    bug: str = ""
+    golden: str = ""
+    """The accepted golden that it brings to main, alone (then `person`) or with the change that needs it."""
 
 
 @dataclass
@@ -374,8 +333,21 @@ class State:
     canaries: dict[str, Canaried] = field(default_factory=dict[str, Canaried])
     regressions: list[Regression] = field(default_factory=list[Regression])
     restores_at: list[float] = field(default_factory=list[float])
+    goldens: dict[str, Golden] = field(default_factory=dict[str, Golden])
+    """What canary runs propose to record as right, and what people said to it."""
+    flows: dict[str, FlowRecord] = field(default_factory=dict[str, FlowRecord])
+    """What each canary flow has shown; gates that run after landing are `gate:<name>`."""
+    searched: bool = False
+    """Of the two that share the canary, a culprit search ran last: a landing comes next."""
+    compared: str = ""
+    """The good commit whose samples are what the next one's are held against; `uncompared`: what landed since."""
+    uncompared: list[Landing] = field(default_factory=list[Landing])
     frozen: str = ""
     frozen_kind: str = ""
+    frozen_at: float = 0.0
+    frozen_s: float = 0.0
+    """How long landing was frozen before `frozen_at`, in seconds; `freezes`: how often."""
+    freezes: int = 0
     unproven: list[str] = field(default_factory=list[str])
     user_main: str = ""
     settled_user_main: list[str] = field(default_factory=list[str])
@@ -404,7 +376,26 @@ class State:
             order = self.orders.get(change.order)
             return (order.spec.priority if order else 0, change.queued_seq)
 
-        return sorted((c for c in self.changes.values() if c.status == "queued" and not c.held), key=rank)
+        held = self.in_doubt()
+        queued = (c for c in self.changes.values() if c.status == "queued" and not c.held and c.id not in held)
+        return sorted(queued, key=rank)
+
+    def in_doubt(self) -> set[str]:
+        """Changes one of which broke main, nobody knows which. They wait for the bug order's test; then they land one
+        after the other, each judged before the next."""
+        held: set[str] = set()
+        for regression in self.regressions:
+            if not regression.range or regression.slower:
+                continue
+            names = [landing.change for landing in regression.suspects if landing.commit in regression.range]
+            known = [change for name in names if (change := self.changes.get(name)) is not None]
+            waiting = [change.id for change in known if change.status in ("queued", "landed")]
+            held.update(waiting if self._bug_is_open(regression.bug) else waiting[1:])
+        return held
+
+    def _bug_is_open(self, bug: str) -> bool:
+        order = self.orders.get(bug)
+        return not bug or (order is not None and order.phase not in ("landed", "healthy", "cancelled", "parked"))
 
     def more_tonight(self) -> list[Approval]:
         """The questions of this start whether the night may spend more than its budget."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
+from engine.canary_status import canary_status
+from engine.golden_state import Golden, pending
 from engine.models.event import utc_text
 from engine.models.status import (
     ApprovalStatus,
     DenialStatus,
+    GoldenStatus,
     Health,
     OrderStatus,
     PullRequestStatus,
@@ -94,6 +97,8 @@ def status_of(state: State, now: float, *, running: bool, read_only: str = "") -
             for a in state.approvals.values()
             if a.status == "pending"
         ],
+        canary=canary_status(state, now),
+        goldens_pending=[golden_status(one) for one in pending(state.goldens.values())],
         unproven=list(state.unproven),
         quarantined=[
             QuarantineStatus(
@@ -127,6 +132,23 @@ def status_of(state: State, now: float, *, running: bool, read_only: str = "") -
             for d in state.denials
         ],
         quotas=dict(state.in_force.quota),
+    )
+
+
+def golden_status(one: Golden) -> GoldenStatus:
+    """A golden that waits, for scripts."""
+    return GoldenStatus(
+        id=one.id,
+        path=one.path,
+        flow=one.flow,
+        commit=one.commit,
+        work_order=one.order,
+        since=utc_text(one.seen_at),
+        digest=one.digest,
+        difference=one.difference,
+        new=not one.was,
+        said=one.said,
+        why=one.why,
     )
 
 

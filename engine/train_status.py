@@ -14,7 +14,7 @@ def train_rows(state: State) -> list[TrainStatus]:
     asked = {a.subject: a.id for a in state.approvals.values() if a.status == "pending" and a.danger == "land"}
     rows: list[TrainStatus] = []
     for place, change in enumerate(state.queue()):
-        trial = _trial(state, change)
+        trial = trial_of(state, change)
         assumed = [names.get(each, each) for each in trial.assumed] if trial else []
         rows.append(
             TrainStatus(
@@ -31,17 +31,23 @@ def train_rows(state: State) -> list[TrainStatus]:
     return rows
 
 
-def _trial(state: State, change: Change) -> TrialRun | None:
-    """What says most about it: a trial that assumes nothing, one with a result, the newest."""
+def trial_of(state: State, change: Change) -> TrialRun | None:
+    """What says most about it: a trial that assumes nothing, a green one, one that runs, the newest."""
     mine = [trial for trial in state.trials.values() if change.id in trial.test]
-    return max(mine, key=lambda t: (-len(t.assumed), t.verdict is not None, t.begun_at), default=None)
+    return max(mine, key=lambda trial: (-len(trial.assumed), _says(trial), trial.begun_at), default=None)
+
+
+def _says(trial: TrialRun) -> int:
+    if trial.verdict is None:
+        return 1
+    return 2 if trial.verdict.result == "green" else 0
 
 
 def _waits_for(state: State, change: Change, trial: TrialRun | None, assumed: list[str], approval: str) -> str:
     if approval:
         return f"a person: swarm approve {approval}, or swarm deny {approval}"
     if state.frozen:
-        return f"landing is frozen: {state.frozen}"
+        return f"landing, which is frozen: {state.frozen}"
     if trial is None:
         return "a free slot" if state.base_verdict() else "main's own gates"
     after = f", if {_listed(assumed)} {'lands' if len(assumed) == 1 else 'land'} first" if assumed else ""
@@ -59,7 +65,7 @@ def _why(state: State, change: Change) -> str:
     """Why it stands where it does."""
     order = state.orders.get(change.order)
     if order is None:
-        return "a person's commits"
+        return "a golden that a person accepted" if change.golden else "a person's commits"
     rate = state.learned.rates.get(order.spec.kind, PassRate())
     said = f"priority {order.spec.priority}; {rate.passed} of {rate.decided} changes of kind {order.spec.kind} passed"
     beside = round(exposure(state, change))

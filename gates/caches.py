@@ -61,7 +61,7 @@ class Caches:
     """
 
     def __init__(self, sandbox: Sandbox) -> None:
-        self._overlays = bool(getattr(sandbox, "overlays", False))
+        self._overlays = sandbox.overlays
         self._sealed = sandbox.guarantees.get("fs_write", False)
         self._offline = sandbox.guarantees.get("net", False)
         self._lock = threading.Lock()

@@ -29,7 +29,7 @@ async def run_flow(ground: Ground, ready: Ready, tree: str, key: str) -> GateRes
         result=result,
         reason=words,
         duration_s=round(said.duration_s, 3) if said is not None else 0.0,
-        argv=list(flow.start.run),
+        argv=list(flow.argv),
         log=next((artifacts[name] for name in _LOGS if name in artifacts), next(iter(artifacts.values()), "")),
         definition=gate_digest(gate),
     )

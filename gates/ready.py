@@ -123,7 +123,7 @@ class Meanings:
         if not self.flows:
             return Unable(f'the flow "{gate.flow}" cannot be run from here: start the engine with `swarm`.')
         tools: list[str] = []
-        for argv in (flow.package, flow.start.run):
+        for argv in (flow.package, flow.argv):
             if argv and "{" not in argv[0]:
                 tools += self.toolchain.stamp(self.programs.resolve(argv[0]).path)
         key = make_key(

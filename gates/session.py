@@ -316,7 +316,7 @@ def reusable(
     not among them."""
     stand: dict[str, tuple[Found, Mapping[str, TestOutcome]]] = {}
     wanted: set[str] = set()
-    for gate in reversed(group):
+    for gate in reversed(group) if not request.fresh else ():
         one = ready[gate.name]
         if isinstance(one, Ready) and gate.name not in wanted:
             found = reuse.find(one.key, gate, request.tree, request.flaky, request.quarantined)

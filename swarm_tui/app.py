@@ -364,6 +364,11 @@ class RoomApp(App[Leaving]):
         if self.opened:
             self._confirm(about_order(name, order, self.room.state), name, {"work_order": order})
 
+    def ask_first(self, asked: Asked, name: str, args: dict[str, Any]) -> None:
+        """Send a command once the person has confirmed it."""
+        if self.opened:
+            self._confirm(asked, name, args)
+
     def _confirm(
         self,
         asked: Asked,
@@ -408,6 +413,12 @@ class RoomApp(App[Leaving]):
         from swarm_tui.screens.canary import CanaryScreen
 
         self.show(CanaryScreen(about))
+
+    def action_open_goldens(self, about: str = "") -> None:
+        """Open what canary runs propose to record as right."""
+        from swarm_tui.screens.goldens import GoldensScreen
+
+        self.show(GoldensScreen(about))
 
     def action_approvals(self) -> None:
         from swarm_tui.screens.inbox import InboxScreen

@@ -16,8 +16,8 @@ from engine.models.roadmap import WorkOrder
 from engine.models.settings import Settings
 from engine.ports import Sandbox
 from engine.process.environment import allowed_environment
-from engine.sandbox.choose import choose_sandbox, sandbox_reason
-from engine.sandbox.meanings import UNTESTED, described, promises, weaknesses
+from engine.sandbox.choose import choose_sandbox
+from engine.sandbox.meanings import UNTESTED, described, promises
 from engine.text.sanitise import sanitise_line
 from swarm_tui.checking_remote import remote_problems
 from swarm_tui.place import Place, find_place
@@ -130,9 +130,9 @@ def _agents(settings: Settings, place: Place) -> list[Problem]:
             allowed_environment(agent.env)
         except UserError as error:
             found.append(Problem(where=where, what=str(error), do="mend its env"))
-        if agent.kind in ("acp", "model"):
-            what = f"agents of kind {agent.kind} come with a later version"
-            found.append(Problem(where=where, what=what, do='use kind = "command" for now'))
+        if agent.kind == "model":
+            what = "agents of kind model come with a later version"
+            found.append(Problem(where=where, what=what, do='use kind = "acp" or "command" for now'))
         if agent.kind == "script" and not (place.repository.root / agent.scripts).is_dir():
             found.append(Problem(where=where, what=f"there is no folder {agent.scripts}", do="mend scripts"))
     return found
@@ -194,7 +194,7 @@ def _sandbox(settings: Settings, place: Place, problems: list[Problem]) -> Sandb
     except SwarmError as error:
         problems.append(Problem(where="sandbox", what=str(error), do="see [sandbox] in swarm.toml"))
         return None
-    reason = sandbox_reason(sandbox)
+    reason = sandbox.reason
     better = "install bubblewrap (Linux), or use WSL2 (Windows)"
     if sandbox.name == "none":
         what = f"there is none ({reason}): agents and gates run with your own rights"
@@ -202,7 +202,7 @@ def _sandbox(settings: Settings, place: Place, problems: list[Problem]) -> Sandb
     elif reason:
         what = f"{reason}, so it is {sandbox.name}, which holds less"
         problems.append(Problem(where="sandbox", what=what, do=better, level="warning"))
-    if UNTESTED in weaknesses(sandbox):
+    if UNTESTED in sandbox.weak:
         what = f"{sandbox.name} is {UNTESTED}: what it holds is what the probe has just seen"
         problems.append(
             Problem(where="sandbox", what=what, do="use Linux or WSL2 for what you do not trust", level="warning")
@@ -221,4 +221,4 @@ def _sandbox_lines(sandbox: Sandbox) -> list[str]:
         f"  {'✔' if held else '✘'} {name:<11}{'' if held else 'not held: '}{meaning}"
         for name, held, meaning in promises(sandbox)
     ]
-    return lines + [f"  ! {sentence}" for sentence in weaknesses(sandbox)]
+    return lines + [f"  ! {sentence}" for sentence in sandbox.weak]

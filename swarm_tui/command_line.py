@@ -12,6 +12,8 @@ from typing import Annotated
 import typer
 
 from engine.errors import UserError
+from swarm_tui.bisect_command import bisect
+from swarm_tui.golden_commands import golden_app
 from swarm_tui.terminal import Asked
 
 app = typer.Typer(
@@ -26,6 +28,7 @@ roadmap_app = typer.Typer(
     help="The roadmap: what is on it, and the JSON Schemas of every file.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(roadmap_app, name="roadmap")
+app.add_typer(golden_app, name="golden")
 
 Repo = Annotated[
     Path | None,
@@ -363,6 +366,9 @@ def canary(
     from swarm_tui.proving import run_canary
 
     raise typer.Exit(run_canary(repo, state, revision, as_json=as_json))
+
+
+app.command()(bisect)
 
 
 @roadmap_app.command("show")

@@ -26,7 +26,7 @@ from engine.models.settings import Settings
 from engine.ports import HeadSigner, Quota, Sandbox
 from engine.process.environment import allowed_environment
 from engine.process.programs import Programs
-from engine.sandbox.choose import choose_sandbox, sandbox_reason
+from engine.sandbox.choose import choose_sandbox
 from engine.text.known import known_secrets
 from engine.text.redact import Redactor
 from swarm_tui.place import Place
@@ -124,7 +124,7 @@ def make_wings(
     settings = site.definitions.current
     folders = site.folders
     sandbox = choose_sandbox(settings.sandbox, folders.root, limits=probe_limits)
-    if reason := sandbox_reason(sandbox):
+    if reason := sandbox.reason:
         site.log.warning("engine", f"{reason}: agents and gates run in the sandbox {sandbox.name}, which holds less")
     secrets = known_secrets(settings.agents, os.environ)
     redactor = Redactor(secrets)
@@ -148,6 +148,8 @@ def make_wings(
         epoch=epoch,
         redactor=redactor,
         quota=limits,
+        # As long a path as the other's: lengths can be measured.
+        beside=Slots(site.hub, folders.slots, 1, prefix=f"{prefix}before"),
     )
     gates = LocalGateRunner(
         hub=site.hub,

@@ -13,7 +13,7 @@ from engine import read_only
 from engine.client import Client
 from engine.errors import SwarmError, UserError
 from engine.folders import StateFolder
-from engine.models.status import Status
+from engine.models.status import CanaryStatus, Status
 from engine.state import State
 from engine.status import status_of
 from engine.text.sanitise import sanitise, sanitise_bytes, sanitise_line
@@ -54,6 +54,7 @@ def print_status(repo: Path | None, state: Path | None, *, as_json: bool) -> Non
         + (", read-only" if broken else ""),
         f"orders     {', '.join(f'{n} {phase}' for phase, n in sorted(status.work_orders.items())) or 'none'}",
     ]
+    lines += canary_words(status.canary)
     lines += [f"sandbox    {sanitise_line(sandbox_words(status.sandbox))}"] if status.sandbox.backend else []
     lines += [f"limits     {quota_words(status.quotas)} for each run and gate"] if status.quotas else []
     lines += [f"run        {run.run} by {run.agent}" for run in status.runs]
@@ -67,6 +68,10 @@ def print_status(repo: Path | None, state: Path | None, *, as_json: bool) -> Non
         if order.state == "parked"
     ]
     lines += [f"approval   {a.id} ({sanitise_line(a.danger)}): {sanitise_line(a.title)}" for a in status.approvals]
+    lines += [
+        f"golden     {one.id} ({sanitise_line(one.flow)}): {sanitise_line(one.path)}, {'new' if one.new else 'changed'}"
+        for one in status.goldens_pending
+    ]
     lines += _denied(status)
     lines += [f"unproven   {commit[:12]} (a person's)" for commit in status.unproven]
     lines += [
@@ -81,6 +86,21 @@ def print_status(repo: Path | None, state: Path | None, *, as_json: bool) -> Non
             f"cost       {status.cost:.2f} of {status.budgets['cost_per_night']:.2f} tonight, {status.tokens} tokens"
         )
     sys.stdout.write("\n".join(lines) + "\n")
+
+
+def canary_words(canary: CanaryStatus) -> list[str]:
+    """Each flow's last run and how often it lies, and how long landing was frozen."""
+    lines: list[str] = []
+    for flow in canary.flows:
+        last = flow.newest[-1] if flow.newest else None
+        said = f"{last.verdict} on {last.commit[:12]}" if last else "no run"
+        red = f"red {flow.reds} of {flow.runs} times on good commits" if flow.runs else "no run on a good commit yet"
+        lines.append(f"canary     {sanitise_line(flow.flow)}: {said}; {red}")
+    if canary.searching:
+        lines.append(f"           the culprit of {canary.searching[:12]} is searched")
+    if canary.freezes:
+        lines.append(f"           landing was frozen {canary.freezes} times, {canary.frozen_s:.0f} s in all")
+    return lines
 
 
 def _denied(status: Status) -> list[str]:

@@ -40,7 +40,7 @@ def phrase(event: Event) -> Phrase | None:
 
 
 def _person(event: Event) -> str:
-    return "a person" if str(event.fields.get("change", "")).startswith("person/") else ""
+    return "a person" if str(event.fields.get("change", "")).startswith(("person/", "golden/")) else ""
 
 
 def _short(commit: Any) -> str:
@@ -119,7 +119,13 @@ def _operation_words(f: Fields) -> str:
     return f"approval {f['approval']} is done: {ended}; files: {', '.join(counts) or f.get('note') or 'none differ'}"
 
 
-_PURPOSES = {"first": "run", "rerun": "again", "control": "control on last good", "culprit": "suspect"}
+_PURPOSES = {
+    "first": "run",
+    "rerun": "again",
+    "control": "control on last good",
+    "culprit": "suspect",
+    "compare": "samples of",
+}
 
 
 def _canary_finished(_event: Event, f: Fields) -> Phrase | None:
@@ -127,7 +133,9 @@ def _canary_finished(_event: Event, f: Fields) -> Phrase | None:
         return None
     tone = "quiet" if f["verdict"] == "PASS" else "bad"
     why = f": {f['reason']}" if f["reason"] and f["verdict"] != "PASS" else ""
-    return Phrase("~", "canary", f"{_PURPOSES[f['purpose']]} {_short(f['commit'])}: {f['verdict']}{why}", tone)
+    return Phrase(
+        "~", "canary", f"{_PURPOSES.get(f['purpose'], f['purpose'])} {_short(f['commit'])}: {f['verdict']}{why}", tone
+    )
 
 
 _PHRASES: dict[str, Callable[[Event, Fields], Phrase | None]] = {
@@ -182,6 +190,13 @@ _PHRASES: dict[str, Callable[[Event, Fields], Phrase | None]] = {
     ),
     "canary_finished": _canary_finished,
     "canary_judged": _canary_judged,
+    "sample_crept": lambda e, f: Phrase("↗", "canary", f"{f['flow']}: {f['reason']}", "attention"),
+    "golden_accepted": lambda e, f: Phrase("✔", "golden", f"{f['path']} accepted by {f['by']}", "attention"),
+    "golden_rejected": lambda e, f: Phrase(
+        "×", "golden", f"{f['path']} rejected by {f['by']}{': ' + f['why'] if f['why'] else ''}", "attention"
+    ),
+    "golden_proposed": lambda e, f: Phrase("⇡", e.work_order or "golden", f"proposes {', '.join(f['paths'][:4])}"),
+    "golden_settled": lambda e, f: Phrase("·", "golden", f"main has it, at {_short(f['commit'])}", "quiet"),
     "landing_frozen": lambda e, f: Phrase("❄", "main", f"landing is frozen: {f['reason']}", "bad"),
     "landing_thawed": lambda e, f: Phrase("·", "main", f"landing goes on: {f['reason']}", "good"),
     "main_restored": lambda e, f: Phrase(

@@ -10,6 +10,7 @@ from engine.errors import JournalBroken, UserError
 from engine.text.sanitise import sanitise_line
 
 ANSWERS = ("approve", "deny")
+GOLDENS = ("golden_accept", "golden_reject")
 
 
 def send_or_refuse(client: Client, name: str, args: dict[str, Any]) -> str:
@@ -28,7 +29,7 @@ def send_or_refuse(client: Client, name: str, args: dict[str, Any]) -> str:
 
 def _refused_offline(client: Client, name: str, args: dict[str, Any]) -> str:
     """What can be said without an engine: a command that could never be done is not put into the inbox."""
-    from engine.commands import find_approvable, find_asked, find_cancellable, find_retryable
+    from engine.commands import find_approvable, find_asked, find_cancellable, find_golden, find_retryable
 
     if name in ("stop", "drain"):
         return "no engine runs this repository, so there is nothing to stop"
@@ -39,6 +40,11 @@ def _refused_offline(client: Client, name: str, args: dict[str, Any]) -> str:
             waiting = [command for command in client.reader.open_commands() if command.name in ANSWERS]
             if any(command.args.get("id") == approval.id for command in waiting):
                 return f"approval {approval.id} has its answer already; the next engine of this repository takes it"
+        elif name in GOLDENS:
+            golden, _ = find_golden(client.state, args)
+            waiting = [command for command in client.reader.open_commands() if command.name in GOLDENS]
+            if any(command.args.get("golden") == golden.id for command in waiting):
+                return f"the golden {golden.id} is decided already; the next engine of this repository takes it"
         elif name == "retry":
             find_retryable(client.state, args["work_order"])
         elif name == "cancel":

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("swarm_tui", "engine", "roles", "gates", "canary")
 BASE = {
     "textual", "rich", "pydantic", "httpx", "gitpython", "watchfiles", "psutil", "tomlkit", "typer", "platformdirs",
-    "cryptography", "agent-client-protocol",
+    "cryptography", "agent-client-protocol", "pyte", "wcwidth",
 }  # fmt: skip
 
 
@@ -69,7 +69,12 @@ def test_the_product_imports_only_what_it_declares(project: dict[str, Any]) -> N
     launchers = ROOT / "gates" / "results" / "launchers"
     # The served room is a package of its own behind an extra, loaded when `swarm serve` is asked for.
     web = ROOT / "swarm_tui" / "web"
-    apart = {name: file for name, file in foreign.items() if not file.is_relative_to(launchers)}
+    # So is the arithmetic of pictures, loaded when a flow compares some.
+    pixels = ROOT / "canary" / "pixel_math.py"
+    apart = {name: file for name, file in foreign.items() if not file.is_relative_to(launchers) and file != pixels}
+    assert {name for name, file in foreign.items() if file == pixels} <= names(
+        project["optional-dependencies"]["pixels"]
+    )
     assert {name for name, file in apart.items() if file.is_relative_to(web)} <= names(
         project["optional-dependencies"]["web"]
     )

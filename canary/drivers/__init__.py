@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from importlib import import_module
 
 from canary.drivers.driver import Driver
-from canary.drivers.process import ProcessDriver
 
-DRIVERS: Mapping[str, Driver] = {
-    "process": ProcessDriver(),
+_DRIVERS = {
+    "process": ("canary.drivers.process", "ProcessDriver"),
+    "http": ("canary.drivers.process", "ProcessDriver"),
+    "terminal": ("canary.drivers.terminal", "TerminalDriver"),
+    "browser": ("canary.drivers.browser", "BrowserDriver"),
 }
-"""`driver` of a flow -> the driver."""
+"""`driver` of a flow -> module and class; imported when a flow needs it, with all that it brings along."""
+
+
+def driver_of(name: str) -> Driver:
+    """The driver of this name."""
+    module, kind = _DRIVERS[name]
+    return getattr(import_module(module), kind)()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
+from engine.models.flow import Click
 from engine.ports import Quota
 
 T = TypeVar("T")
@@ -20,7 +21,9 @@ class ProgramFault(Exception):
 class Launch:
     """A program to start. `argv` is already wrapped by the sandbox, `env` is complete, `marker` is in it.
 
-    quota: beyond it the program is killed. writable: the folders that it may fill.
+    quota: beyond it the program is killed. writable: the folders that it may fill. home: the flow's own folder.
+    ports: name -> loopback port; each can be reached at 127.0.0.1 while the flow runs, also into a sandbox with a
+    network of its own. size: columns and rows of a terminal, or pixels of a page; None: the driver's own.
     """
 
     argv: tuple[str, ...]
@@ -29,6 +32,9 @@ class Launch:
     marker: str
     quota: Quota = field(default_factory=Quota)
     writable: tuple[Path, ...] = ()
+    home: Path | None = None
+    ports: Mapping[str, int] = field(default_factory=dict[str, int])
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,46 @@ class Session(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Picture:
+    """What was shown. `text`: lines in UTF-8, without spaces at their ends; `png`: an image."""
+
+    kind: Literal["text", "png"]
+    content: bytes
+
+
+@runtime_checkable
+class Screen(Protocol):
+    """What a session of a program with a screen does beside `Session`. All of it raises ProgramFault when the program
+    takes nothing any more, or cannot do such a thing."""
+
+    def screen_text(self) -> str:
+        """What stands on it, as it was seen last: `settle` looks again, and so does `until` before each look."""
+        ...
+
+    async def press(self, keys: Sequence[str]) -> None:
+        """Press keys one after the other: names such as `enter`, `up`, `f5`, `ctrl+c`, `shift+tab`, or characters."""
+        ...
+
+    async def type(self, text: str) -> None: ...
+
+    async def click(self, click: Click) -> None: ...
+
+    async def resize(self, w: int, h: int) -> None: ...
+
+    async def open(self, url: str) -> None:
+        """Go to a page (browser): a whole address, or a path below the program's own."""
+        ...
+
+    async def shot(self) -> Picture: ...
+
+    async def element(self, selector: str) -> bool:
+        """Whether such an element is visible (browser)."""
+        ...
+
+
 class Driver(Protocol):
     async def start(self, launch: Launch) -> Session:
-        """Start the program. Raises InfrastructureFault when the machine cannot."""
+        """Start the program. Raises InfrastructureFault when the machine cannot, and Miss (INCONCLUSIVE) when it lacks
+        what this driver needs."""
         ...

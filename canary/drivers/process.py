@@ -41,7 +41,7 @@ class ProcessDriver:
         loop = asyncio.get_running_loop()
         try:
             _, session = await loop.subprocess_exec(
-                lambda: _ProcessSession(loop, launch),
+                lambda: self.session(loop, launch),
                 *launch.argv,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -59,6 +59,9 @@ class ProcessDriver:
             raise
         return session
 
+    def session(self, loop: asyncio.AbstractEventLoop, launch: Launch) -> ProcessSession:
+        return ProcessSession(loop, launch)
+
 
 def _apart() -> dict[str, Any]:
     if sys.platform == "win32":
@@ -66,7 +69,7 @@ def _apart() -> dict[str, Any]:
     return {"start_new_session": True}
 
 
-class _ProcessSession(asyncio.SubprocessProtocol):
+class ProcessSession(asyncio.SubprocessProtocol):
     """Implements `canary.drivers.driver.Session`."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, launch: Launch) -> None:

@@ -1,10 +1,10 @@
-"""What follows a landing: publishing, canary runs, and the bug work order of a regression."""
+"""What follows a landing: publishing, and the bug work order of a regression."""
 
 from __future__ import annotations
 
 import asyncio
 
-from engine.actions import FileBug, Publish, RunCanary
+from engine.actions import FileBug, Publish
 from engine.effects.moves import note_evidence
 from engine.effects.patches import queue_patches
 from engine.effects.world import World
@@ -13,8 +13,8 @@ from engine.git.notes import publish_notes
 from engine.git.publish import PUBLISHED_REF, Published, publish
 from engine.models.event import NewEvent
 from engine.models.roadmap import WorkOrder
-from engine.ports import CanaryRequest
 from engine.ports import Regression as RegressionReport
+from engine.state import Regression, State
 
 
 async def publish_main(world: World, action: Publish) -> None:
@@ -41,56 +41,43 @@ async def publish_main(world: World, action: Publish) -> None:
     await world.emit(NewEvent("publish_pending", {"commit": action.commit, "reason": reason}))
 
 
-async def run_canary(world: World, action: RunCanary) -> None:
-    """One run of every flow on one commit, and its raw verdict."""
-    flows = tuple(world.settings().canary.flow)
-    tree = await asyncio.to_thread(world.hub.tree_of, action.commit)
-    fields = {"commit": action.commit, "about": action.about, "purpose": action.purpose}
-    await world.emit(NewEvent("canary_started", fields))
-    key = f"{action.effect.replace(':', '.')}.{world.epoch()}.{action.key.rsplit('#', 1)[-1]}"
-    outcome = await world.ports.canary.run(CanaryRequest(key=key, commit=action.commit, tree=tree, flows=flows))
-    flows_said = [
-        {
-            "flow": flow.flow,
-            "verdict": flow.verdict,
-            "reason": flow.reason,
-            "duration_s": round(flow.duration_s, 3),
-            "samples": {name: list(values) for name, values in flow.samples.items()},
-            "artifacts": dict(flow.artifacts),
-        }
-        for flow in outcome.flows
-    ]
-    bad = (
-        next((flow.flow for flow in outcome.flows if flow.verdict == outcome.verdict), "")
-        if outcome.verdict != "PASS"
-        else ""
-    )
-    said = {"verdict": outcome.verdict, "reason": outcome.reason, "flow": bad, "flows": flows_said}
-    await world.emit(NewEvent("canary_finished", fields | said))
-
-
 async def file_bug(world: World, action: FileBug) -> None:
-    """The triager's bug work order for a regression whose culprit is known."""
+    """The triager's bug work order for a regression: of a culprit, a range, or samples that got worse."""
     state = world.state()
     regression = next(r for r in state.regressions if r.commit == action.commit)
     order = state.orders.get(regression.order)
     nth = 1 + sum(r.bug not in ("", "none") and r.order == regression.order for r in state.regressions)
+    culprit = regression.culprit or regression.commit
+    crept = regression.slower and not regression.suspects
+    named = f"person-{culprit[:12]}" if regression.culprit else f"{'creep' if crept else 'range'}-{culprit[:12]}"
     said = RegressionReport(
-        work_order=regression.order or f"person-{regression.culprit[:12]}",
-        title=order.spec.title if order else f"commit {regression.culprit[:12]}",
-        commit=regression.culprit,
+        work_order=regression.order or named,
+        title=order.spec.title if order else f"commit {culprit[:12]}",
+        commit=culprit,
         flow=regression.flow,
         reason=regression.reason,
-        allow=tuple(order.spec.allow) if order else (),
+        allow=tuple(order.spec.allow) if order else _allowed(state, regression),
         item=order.spec.item if order else "",
         nth=nth,
-        probability=1.0,
+        probability=regression.probability,
+        suspects=tuple(regression.range),
+        artifacts=regression.artifacts,
+        slower=regression.slower,
+        crept=crept,
     )
     raw = world.ports.triager.bug_order(said)
     spec = WorkOrder.model_validate(raw)
     fields = {
         "order": spec.model_dump(mode="json", by_alias=True),
-        "because": f"canary flow {regression.flow} was red",
+        "because": f"canary flow {regression.flow} was {'slower' if regression.slower else 'red'}",
         "regression": action.commit,
     }
     await world.emit(NewEvent("work_order_added", fields, work_order=spec.id))
+
+
+def _allowed(state: State, regression: Regression) -> tuple[str, ...]:
+    """What the suspects of a range were allowed together; nothing named where one of them had no limits."""
+    commits = set(regression.range)
+    orders = [state.orders.get(each.order) for each in regression.suspects if each.commit in commits]
+    allows = [order.spec.allow if order is not None else [] for order in orders]
+    return tuple(dict.fromkeys(path for allow in allows for path in allow)) if all(allows) else ()

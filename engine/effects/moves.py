@@ -13,6 +13,7 @@ import hashlib
 from dataclasses import replace
 
 from engine.actions import Adopt, Land, Restore
+from engine.effects.goldens import title_of, trailer_of, words_of
 from engine.effects.patches import queue_patches
 from engine.effects.train import order_gates
 from engine.effects.world import World, trailers
@@ -23,6 +24,7 @@ from engine.models.event import NewEvent
 from engine.models.report import SCHEMA_VERSION
 from engine.state import Change, State
 from engine.text.sanitise import sanitise, sanitise_line
+from engine.text.unlinked import unlinked
 
 SUMMARY_CAP = 4_000
 
@@ -61,7 +63,7 @@ async def land(world: World, action: Land) -> None:
     outcomes: list[NewEvent] = []
     tip = main
     for change, tree in zip(changes, trees, strict=True):
-        parent, parents = tip, [tip, change.head] if change.person else [tip]
+        parent, parents = tip, [tip, change.head] if change.person and not change.golden else [tip]
         batched = change is not changes[-1]
         own = _effect_id("land", change.id, tip, tree) if batched else effect_id
         message = _landing_message(state, change, action.report, own, batched=batched)
@@ -96,11 +98,12 @@ async def restore(world: World, action: Restore) -> None:
     signed = (await world.ports.gates.restore(tree, proved.report, state.main_tree, main, state.policy)).digest
     effect_id = _effect_id("restore", action.to, main, tree)
     gone = [landing.order or landing.commit[:12] for landing in state.landings if landing.commit != action.to]
+    why = sanitise_line(state.canaries[action.red].reason)
     message = "\n".join(
         [
             f"Restore main to {action.to[:12]}",
             "",
-            f"The canary is red on {action.red[:12]}: {sanitise_line(state.canaries[action.red].reason)[:300]}",
+            f"The canary is red on {action.red[:12]}: {unlinked(why[:300])}",
             f"Taken back for now: {', '.join(gone)}.",
             "",
             trailers([("Work-Order", f"restore-{action.red[:12]}"), ("Report", signed), ("Effect-Id", effect_id)]),
@@ -219,19 +222,24 @@ def _stamp(state: State, change: Change) -> float:
 
 def _landing_message(state: State, change: Change, report: str, effect_id: str, *, batched: bool) -> str:
     """The engine writes the message. Agents' words are sanitised, capped and indented, so that none can pass for
-    a trailer."""
-    order = state.orders.get(change.order)
+    a trailer, and no forge acts on them."""
+    order, golden = state.orders.get(change.order), state.goldens.get(change.golden)
     title = sanitise_line(order.spec.title)[:100] if order else f"Merge a person's commits ({change.head[:12]})"
+    if golden is not None and order is None:
+        title = title_of(golden)
     said = sanitise(change.summary)[:SUMMARY_CAP]
-    quoted = "\n".join(f"    {line}" for line in said.splitlines())
+    quoted = "\n".join(f"    {line}" for line in [*said.splitlines(), *(words_of(golden) if golden else [])])
     pairs: list[tuple[str, str]] = [
         ("Work-Order", change.order or f"person-{change.head[:12]}"),
+        *([trailer_of(golden)] if golden else []),
         ("Batch-Report" if batched else "Report", report),
     ]
     if change.agent:
         pairs.append(("Agent", change.agent))
+    if order is not None and not order.spec.auto_revert:
+        pairs.append(("Auto-Revert", "off"))
     pairs.append(("Effect-Id", effect_id))
-    body = [title, ""]
+    body = [unlinked(title), ""]
     if quoted:
-        body += [quoted, ""]
+        body += [unlinked(quoted), ""]
     return "\n".join([*body, trailers(pairs)])

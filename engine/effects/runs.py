@@ -104,6 +104,7 @@ async def _perform(
             idle_s=settings.limits.run_idle,
             hosts=tuple(order.hosts),
             quota=quota(settings.limits),
+            without=settings.sandbox.without,
         )
     )
 

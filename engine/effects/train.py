@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,13 @@ from typing import Any
 
 from engine.actions import Action, CheckChange, GateMain, GateTrial
 from engine.approvals.binding import guard_hash
+from engine.effects.priority import prioritised
 from engine.effects.world import World
 from engine.errors import InfrastructureFault, MergeConflict
 from engine.flakes import in_quarantine, known_flaky, told_by
 from engine.git.hub import Hub
 from engine.git.names import safe_name
+from engine.goldens import carried
 from engine.models.event import NewEvent
 from engine.models.report import GuardResult
 from engine.models.roadmap import WorkOrder
@@ -63,6 +66,7 @@ async def _guard(world: World, spec: WorkOrder, tree: str, base_tree: str) -> tu
         guards=_with_scripts(world.settings()),
         work_order=spec.id,
         scripts=tuple(s for argv in (*(a.run for a in spec.acceptance), spec.repro) for s in _scripts(argv)),
+        accepted=carried(world.state()),
     )
     return await world.ports.gates.guard(request)
 
@@ -125,28 +129,25 @@ def _scripts(argv: Sequence[str]) -> list[str]:
 async def gate_trial(world: World, action: GateTrial) -> None:
     """Gate main with the assumed changes and then these merged: the tree that would land."""
     state = world.state()
-    policy, changes = state.policy, [state.changes[name] for name in action.test]
-    assumed = [state.changes[name] for name in action.assumed]
+    main, main_tree, policy = state.main, state.main_tree, state.policy
+    changes, assumed = ([state.changes[name] for name in names] for names in (action.test, action.assumed))
     try:
-        base, base_tree = await asyncio.to_thread(merged_onto, world.hub, state.main, assumed)
+        base, base_tree = await asyncio.to_thread(merged_onto, world.hub, main, assumed)
         trees = await asyncio.to_thread(_trees, world.hub, base, changes)
     except MergeConflict as conflict:
         paths = ", ".join(sanitise_line(path) for path in conflict.paths[:10])
-        reason = f"it does not merge with main ({state.main[:12]}): conflict in {paths}"
-        await _not_tried(world, action, reason + ("" if changes[0].person else "; redo it on today's main"))
+        reason = f"it does not merge with main ({main[:12]}): conflict in {paths}"
+        await _not_tried(world, action, main, reason + ("" if changes[0].person else "; redo it on today's main"))
         return
     if trees.whole in (base_tree, *trees.without):
-        await _not_tried(world, action, "main already has everything that this change brings")
+        await _not_tried(world, action, main, "main already has everything that this change brings")
         return
-    judged = await _guards(world, state, action, changes, trees, base_tree)
+    judged = await _guards(world, main, action, changes, trees, base_tree)
     if judged is None:
         return
     guards, flags = judged
-    begun = {"trial": action.key, "test": list(action.test), "assumed": list(action.assumed)}
     last = changes[-1]
-    await world.emit(
-        NewEvent("trial_started", {**begun, "base": base_tree, "tree": trees.whole}, work_order=last.order)
-    )
+    begun = NewEvent("trial_started", _begun(action, main, base_tree, trees.whole), work_order=last.order)
     verdict, gates = state.base_verdict(), order_gates(world, state, changes)
     members = [
         Member(change.id, _spec(state, change), without, await _faulty_tree(world, state, change.order))
@@ -170,7 +171,7 @@ async def gate_trial(world: World, action: GateTrial) -> None:
         members=tuple(members) if len(members) > 1 else (),
         flaky=known_flaky(state.flakes),
         quarantined=_in_quarantine(world, state),
-        control=state.main_tree,
+        control=main_tree,
         flows=tuple(world.settings().canary.flow),
         coverage=world.settings().guards.coverage,
         nice=action.nice,
@@ -178,7 +179,9 @@ async def gate_trial(world: World, action: GateTrial) -> None:
         flags=((SOME_GATES,) if len(gates) < len(_land_gates(world)) else ()) + flags,
     )
     try:
-        await _run(world, request, action.key)
+        await world.emit(begun)
+        async with prioritised(world, action.key, request.key, low=action.nice > 0):
+            await _run(world, request, action.key)
     except asyncio.CancelledError:
         await asyncio.shield(_ended(world, action, "superseded", ""))
         raise
@@ -212,13 +215,14 @@ def merged_onto(hub: Hub, main: str, changes: Sequence[Change]) -> tuple[str, st
 
 
 async def _guards(
-    world: World, state: State, action: GateTrial, changes: list[Change], trees: _Trees, base_tree: str
+    world: World, main: str, action: GateTrial, changes: list[Change], trees: _Trees, base_tree: str
 ) -> tuple[tuple[GuardResult, ...], tuple[str, ...]] | None:
     """The guards' word on what each change brings to the merged tree, and flags for what people approved; None when one
     denies it, which has been told.
 
     What two changes bring together no guard has seen: two names that differ only in case, say.
     """
+    state = world.state()
     said: list[GuardResult] = []
     flags: list[str] = []
     for change, without in zip(changes, trees.without, strict=True):
@@ -232,8 +236,8 @@ async def _guards(
         flags += _approved(change, found)
         denied = [result for result in results if not result.ok]
         if denied and (action.assumed or len(changes) > 1):
-            await _not_tried(world, action, denied[0].reason)
-        elif denied:
+            await _not_tried(world, action, main, denied[0].reason)
+        elif denied and state.main == main:
             await _denied(world, change, results)
         if denied:
             return None
@@ -251,16 +255,27 @@ def _tests_gone(state: State, changes: Sequence[Change]) -> list[str]:
     return [test for spec in specs if spec for test in (*spec.tests_changed, *spec.tests_removed)]
 
 
-async def _not_tried(world: World, action: GateTrial, reason: str) -> None:
-    """The trees do not go together. On main as it is that is the change's end; else only of this trial."""
+async def _not_tried(world: World, action: GateTrial, main: str, reason: str) -> None:
+    """The trees do not go together. On main as it is that is the change's end; else only of this trial. Where main has
+    moved from `main` meanwhile it is nothing."""
+    if world.state().main != main:
+        return
     change = world.state().changes[action.test[0]]
     if not action.assumed and len(action.test) == 1:
         fields = {"change": change.id, "reasons": [reason]}
         await world.emit(NewEvent("change_rejected", fields, work_order=change.order))
         return
-    begun = {"trial": action.key, "test": list(action.test), "assumed": list(action.assumed), "base": "", "tree": ""}
-    await world.emit(NewEvent("trial_started", begun, work_order=change.order))
-    await _ended(world, action, "conflict", reason)
+    ended = {"trial": action.key, "why": "conflict", "reason": reason}
+    await world.emit(
+        NewEvent("trial_started", _begun(action, main, "", ""), work_order=change.order),
+        NewEvent("trial_ended", ended, work_order=change.order),
+    )
+
+
+def _begun(action: GateTrial, main: str, base: str, tree: str) -> dict[str, Any]:
+    """The fields of `trial_started`. main: its commit when the trees were merged."""
+    tried = {"trial": action.key, "test": list(action.test), "assumed": list(action.assumed)}
+    return {**tried, "base": base, "tree": tree, "main": main}
 
 
 async def _ended(world: World, action: GateTrial, why: str, reason: str) -> None:
@@ -273,7 +288,8 @@ async def _ended(world: World, action: GateTrial, why: str, reason: str) -> None
 
 async def _faulty_tree(world: World, state: State, order: str) -> str:
     """The tree that a regression's bug order has to prove its test on: the version that was taken back."""
-    commit = next((r.culprit for r in state.regressions if r.bug == order and r.culprit), "")
+    red = (each for each in state.regressions if each.bug == order and not each.slower)
+    commit = next((each.culprit or each.commit for each in red), "")
     return await asyncio.to_thread(world.hub.tree_of, commit) if order and commit else ""
 
 
@@ -302,12 +318,15 @@ def _in_quarantine(world: World, state: State) -> tuple[str, ...]:
 
 
 def folders(world: World, actions: Iterable[Action]) -> list[Path]:
-    """The run folders of the gates that these actions ask for: what an earlier engine began there is adopted."""
+    """The run folders of the gates that these actions ask for: what an earlier engine began there is adopted. Blocks
+    while it merges what trials assume."""
     state = world.state()
     keys = [_main_key(action.tree, state.policy) for action in actions if isinstance(action, GateMain)]
     for action in actions:
-        if isinstance(action, GateTrial) and not action.assumed:
-            keys.append(_trial_key(action.test, state.main_tree, state.policy))
+        if isinstance(action, GateTrial):
+            with contextlib.suppress(MergeConflict):
+                base = merged_onto(world.hub, state.main, [state.changes[name] for name in action.assumed])[1]
+                keys.append(_trial_key(action.test, base, state.policy))
     return [world.folders.runs / safe_name(key) for key in keys]
 
 

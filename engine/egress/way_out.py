@@ -16,7 +16,6 @@ import os
 import secrets
 import socket
 import sys
-import sysconfig
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from engine.egress.hosts import Allowlist
 from engine.egress.lookup import Lookup, Resolve, resolve
 from engine.egress.proxy import CONNECTIONS, REFUSED_MAX, Proxy
 from engine.ports import ProcessSpec, Sandbox
+from engine.process.interpreter import interpreter
 from engine.text.redact import Redactor
 from engine.text.sanitise import sanitise_line
 
@@ -48,7 +48,7 @@ def nobody(run_id: str, target: str, sentence: str) -> None:
 
 def enforces_hosts(sandbox: Sandbox) -> bool:
     """Whether runs in this sandbox are held to the hosts of their policy."""
-    return bool(getattr(sandbox, "own_network", False) or getattr(sandbox, "net_by_port", False))
+    return sandbox.own_network or sandbox.net_by_port
 
 
 def refused_hosts(folder: Path) -> tuple[str, ...]:
@@ -82,7 +82,7 @@ class Egress:
         for entry in allowed.ignored:
             self._told(spec.run_id, "", f"{sanitise_line(entry)} is not a host, and nothing is allowed by it")
         with contextlib.ExitStack() as stack:
-            if getattr(sandbox, "own_network", False):
+            if sandbox.own_network:
                 listener, token = stack.enter_context(_socket(spec.folder / FOLDER)), ""
                 inside = _behind_relay(spec, allowed)
             else:
@@ -117,22 +117,13 @@ class Egress:
 
 def _behind_relay(spec: ProcessSpec, allowed: Allowlist) -> ProcessSpec:
     """The same in a sandbox without a network: the relay first, and what it needs to see."""
-    python = Path(getattr(sys, "_base_executable", "") or sys.executable).resolve()
+    python, library = interpreter()
     script = Path(relay.__file__).resolve()
-    needs = (*_needs(python), script, script.with_name("forward.py"))
+    needs = (*library, script, script.with_name("forward.py"))
     folder = (spec.folder / FOLDER).absolute()
     argv = (str(python), "-I", "-S", str(script), str(folder / SOCKET), *map(str, allowed.on_this_machine()), "--")
     policy = replace(spec.policy, readable=(*spec.policy.readable, *needs, folder))
     return replace(spec, argv=(*argv, *spec.argv), policy=policy)
-
-
-def _needs(python: Path) -> tuple[Path, ...]:
-    """What this interpreter reads of itself. Not its whole prefix, which may be somebody's home."""
-    library = str(sysconfig.get_config_var("INSTSONAME") or "libpython.so")
-    folders = (python.parent.parent / "lib", Path(str(sysconfig.get_config_var("LIBDIR") or "/usr/lib")))
-    standard = (Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib"))
-    found = (python, *standard, *(folder / library for folder in folders))
-    return tuple(dict.fromkeys(path for path in found if path.exists()))
 
 
 def _by_port(spec: ProcessSpec, port: int, token: str) -> ProcessSpec:

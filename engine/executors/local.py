@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any, Protocol, cast, get_args, runtime_checkable
 
 from engine.egress.way_out import Egress, refused_hosts
+from engine.executors.channel import Channel, converse
 from engine.executors.shims import Shim, shims_for
-from engine.ports import End, ProcessResult, ProcessSpec, Quota, QuotaName, Sandbox, SandboxPolicy
+from engine.ports import End, ProcessResult, ProcessSpec, Quota, QuotaName, Sandbox, SandboxPolicy, Talk
 from engine.process import tree
 from engine.text.redact import Redactor
 
@@ -82,6 +83,11 @@ class LocalExecutor:
         self._busy: dict[int, tuple[Path, Shim]] = {}
         self._shims = shims_for(self, epoch)
 
+    @property
+    def guarantees(self) -> Mapping[str, bool]:
+        """What the sandbox of all runs was seen to hold."""
+        return self._sandbox.guarantees
+
     def warm_up(self) -> None:
         """Start a shim in the background, for whoever will need one soon. Returns at once."""
         self._shims.prepare()
@@ -104,6 +110,20 @@ class LocalExecutor:
             return await self._adopt(spec)
         return await self._start(spec)
 
+    async def interact(self, spec: ProcessSpec, talk: Talk) -> ProcessResult:
+        """Like `run`, with `talk` at the other ends of its stdin and stdout; its log has its stderr alone.
+
+        When `talk` returns, its stdin is closed and it has a moment to end by itself; when it ends first, `talk` reads
+        to the end and has a moment, too. A spec whose folder is in use already is not talked to. Raises what `talk`
+        raises, once nothing of the run is left.
+        """
+        spec.folder.mkdir(parents=True, exist_ok=True)
+        if (spec.folder / "result.json").exists() or (spec.folder / "shim.json").exists():
+            return await self.run(spec)
+        channel = Channel()
+        await converse(self._start(spec, channel), channel, talk)
+        return self._result(spec) or self._conclude(spec, "lost", "the supervisor left no result")
+
     async def sweep(self, marker: str, keep: Collection[Path] = ()) -> int:
         """Kill every process of earlier epochs whose marker has this prefix; how many there were.
 
@@ -119,18 +139,21 @@ class LocalExecutor:
 
     # ---- a run of our own
 
-    async def _start(self, spec: ProcessSpec) -> ProcessResult:
+    async def _start(self, spec: ProcessSpec, channel: Channel | None = None) -> ProcessResult:
         marker = f"{self._epoch}/{spec.run_id}"
         if spec.quota == Quota():
             spec = replace(spec, quota=self._quota())
         _write_spec(spec, marker)
         async with self._egress.way_out(self._sandbox, spec) as inside:
-            return await self._begin(spec, marker, self._order(inside, marker))
+            order = {**self._order(inside, marker), "talk": channel is not None}
+            return await self._begin(spec, marker, order, channel)
 
-    async def _begin(self, spec: ProcessSpec, marker: str, order: dict[str, Any]) -> ProcessResult:
+    async def _begin(
+        self, spec: ProcessSpec, marker: str, order: dict[str, Any], channel: Channel | None
+    ) -> ProcessResult:
         for _ in range(TRIES):
             shim = self._shims.take(spec.nice)
-            report = await self._carry_out(shim, spec, order)
+            report = await self._carry_out(shim, spec, order, channel)
             if report is None and self._result(spec) is None and not (spec.folder / "shim.json").exists():
                 continue  # it died before it had heard of the order
             if report is not None and "taken" in report:
@@ -143,19 +166,25 @@ class LocalExecutor:
             return self._conclude(spec, "lost", note)
         return self._conclude(spec, "lost", "no supervisor lived long enough to begin")
 
-    async def _carry_out(self, shim: Shim, spec: ProcessSpec, order: dict[str, Any]) -> dict[str, Any] | None:
+    async def _carry_out(
+        self, shim: Shim, spec: ProcessSpec, order: dict[str, Any], channel: Channel | None
+    ) -> dict[str, Any] | None:
         """The shim's report, None when it died. Past the deadline, and when cancelled, the run has its result here."""
         pid, report, stopped = shim.process.pid, None, False
         self._busy[pid] = (spec.folder, shim)
         try:
             async with asyncio.timeout(spec.wall_s + GRACE_S):
-                report = await shim.carry_out(order)
+                report = await shim.carry_out(order, channel)
         except TimeoutError:
             stopped = True
+            if channel is not None:
+                channel.close()
             await _finish(self._stop(shim, spec, order["marker"]))
             self._conclude(spec, "lost", "the supervisor did not keep its deadline")
         except asyncio.CancelledError:
             stopped = True
+            if channel is not None:
+                channel.close()
             await _finish(self._stop(shim, spec, order["marker"]))
             self._conclude(spec, "cancelled", "")
             raise
@@ -183,7 +212,7 @@ class LocalExecutor:
             "folder": str(spec.folder.absolute()),
             "head": list(program),
             "options": list(options),
-            "filter": str(getattr(self._sandbox, "filter", None) or ""),
+            "filter": str(self._sandbox.filter or ""),
             "command": [str(part) for part in command],
             "cwd": str(spec.cwd),
             "env": env,

@@ -20,6 +20,7 @@ import weakref
 from pathlib import Path
 from typing import IO, Any, cast
 
+from engine.executors.channel import Channel
 from engine.process import tree
 
 IDLE = 4
@@ -52,14 +53,21 @@ class Shim:
         self._waiting: asyncio.Future[dict[str, Any] | None] | None = None
         self._saying: asyncio.Future[None] | None = None
         """The order that is on its way, where that takes a thread."""
+        self._channel: Channel | None = None
         threading.Thread(target=self._listen, name="shim", daemon=True).start()
 
-    async def carry_out(self, order: dict[str, Any]) -> dict[str, Any] | None:
-        """The fields of its report; None: it ended without one. Cancelling stops the waiting and nothing else."""
+    async def carry_out(self, order: dict[str, Any], channel: Channel | None = None) -> dict[str, Any] | None:
+        """The fields of its report; None: it ended without one. Cancelling stops the waiting and nothing else.
+
+        channel: gets what a command of an order with `talk` writes; `type` is for what it reads.
+        """
         with self._lock:
             if self.gone.is_set():
                 return None
             self._waiting = waiting = asyncio.get_running_loop().create_future()
+            self._channel = channel
+            if channel is not None:
+                channel.connect(self.type)
         self.nice, self._saying = order["nice"], None
         payload = marshal.dumps(order)
         frame = b"o" + len(payload).to_bytes(8, "big") + payload
@@ -70,6 +78,10 @@ class Shim:
             self._saying = asyncio.ensure_future(asyncio.to_thread(self._say, frame))
             await asyncio.shield(self._saying)
         return await asyncio.shield(waiting)
+
+    def type(self, data: bytes) -> None:
+        """Give the command of the last order bytes to read; b"" is their end. May block for as long as a pipe does."""
+        self._say(b"i" + len(data).to_bytes(8, "big") + data)
 
     async def cancel(self) -> None:
         """Have it kill what it runs, and wait until it has reported or ended, which may be never."""
@@ -105,7 +117,10 @@ class Shim:
         stdout = cast("IO[bytes]", self.process.stdout)
         with stdout:
             while (frame := _frame(stdout)) is not None:
-                self._deliver(frame)
+                if "said" not in frame and "began" not in frame:
+                    self._deliver(frame)
+                elif self._channel is not None:
+                    self._channel.feed(frame.get("said", b""))
         self.let_go()
         self.process.wait()
         with self._lock:

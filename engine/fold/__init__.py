@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.fold import approvals, canary, flakes, mainline, orders, remote, train
+from engine.fold import approvals, canary, flakes, goldens, mainline, orders, remote, train
 from engine.fold.handler import Handler
 from engine.lifecycle import next_phase
 from engine.models.event import Event
 from engine.state import Failure, Landing, State
 
-FOLD_VERSION = 2
+FOLD_VERSION = 4
 """Raised when an event comes to mean something else: older snapshots are then folded again."""
 RETRY_BASE_S = 2.0
 
@@ -56,8 +56,7 @@ def _engine_started(state: State, event: Event, f: dict[str, Any]) -> None:
     state.trials = {key: trial for key, trial in state.trials.items() if trial.verdict is not None}
     # What a bad moment of the machine left undecided is asked again.
     state.verified = {tree: verdict for tree, verdict in state.verified.items() if verdict.result == "green"}
-    unsure = ("ENVIRONMENT", "INCONCLUSIVE")
-    state.canaries = {commit: judged for commit, judged in state.canaries.items() if judged.verdict not in unsure}
+    canary.engine_started(state)
 
 
 def _engine_stopped(state: State, _event: Event, _f: dict[str, Any]) -> None:
@@ -98,6 +97,7 @@ _HANDLERS: dict[str, Handler] = {
     **orders.HANDLERS,
     **mainline.HANDLERS,
     **canary.HANDLERS,
+    **goldens.HANDLERS,
     **train.HANDLERS,
     **remote.HANDLERS,
     **approvals.HANDLERS,
@@ -118,6 +118,6 @@ _MOVES = frozenset(
     {
         "work_order_ready", "run_started", "run_interrupted", "change_proposed", "change_verifying", "change_queued",
         "change_landed", "change_rejected", "change_reverted", "work_order_healthy", "work_order_parked",
-        "work_order_cancelled", "change_reopened",
+        "work_order_cancelled", "change_reopened", "golden_proposed",
     }
 )  # fmt: skip

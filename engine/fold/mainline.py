@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.flakes import MOST_EXCUSED
-from engine.fold import flakes, remote, train
+from engine.fold import flakes, goldens, remote, train
 from engine.fold.handler import Handler
 from engine.models.event import Event
 from engine.state import (
@@ -49,6 +49,9 @@ def _change_rejected(state: State, event: Event, f: dict[str, Any]) -> None:
             train.decided(state, change.id, passed=False)
         change.status, change.why = "rejected", "; ".join(f["reasons"])
         train.left(state)
+        goldens.refused(state, change)
+        if change.golden and change.person:
+            return
         if change.person and change.head == state.remote.seen:
             remote.refused(state, event, change.why)
         elif change.person:
@@ -100,6 +103,7 @@ def _change_landed(state: State, event: Event, f: dict[str, Any]) -> None:
     change.status, change.commit = "landed", f["commit"]
     verdict = train.verdict_of(state, change, f["report"])
     train.landed(state, change.id)
+    goldens.landed(state, change, f["commit"])
     if verdict is not None and verdict.tree == f["tree"]:
         flakes.landed(state, event, verdict)
     order = state.orders.get(event.work_order)

@@ -16,6 +16,8 @@ MEAN_WEIGHT = 0.3
 
 def _trial_started(state: State, event: Event, f: dict[str, Any]) -> None:
     state.trials_begun += 1
+    if f.get("main", "") not in ("", state.main):
+        return  # main moved while its trees were merged: what it finds is about another main
     state.trials[f["trial"]] = TrialRun(f["trial"], list(f["test"]), list(f["assumed"]), event.at)
 
 

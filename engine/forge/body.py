@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from engine.models.report import VerificationReport
 from engine.text.sanitise import sanitise, sanitise_line
+from engine.text.unlinked import unlinked
 
 BODY_CAP = 60_000
 """Characters; GitHub takes 65,536."""
@@ -57,7 +58,7 @@ def title_of(landed: Sequence[Landed]) -> str:
     """One line that neither mentions anybody nor refers to anything."""
     last = landed[-1]
     more = f" (and {len(landed) - 1} more)" if len(landed) > 1 else ""
-    subject = sanitise_line(last.subject, line_cap=TITLE_CAP).replace("@", "(at)").replace("`", "'").strip()
+    subject = unlinked(sanitise_line(last.subject, line_cap=TITLE_CAP)).replace("@", "(at)").replace("`", "'").strip()
     return f"{subject or last.commit[:12]}{more}"
 
 

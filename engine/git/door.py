@@ -18,7 +18,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.errors import GitError, UserError
+from engine.errors import GitError, SwarmError, UserError
+from engine.git.never import never
 
 MINIMUM = (2, 38)
 """`merge-tree --write-tree` came with it."""
@@ -289,7 +290,11 @@ def _execute(
 def _start(
     args: tuple[str, ...], argv: list[str], env: Mapping[str, str], cwd: Path, stderr: int
 ) -> subprocess.Popen[bytes]:
-    """Its own process group, so that its children end with it, and Ctrl-C at the terminal does not end it half-way."""
+    """Its own process group, so that its children end with it, and Ctrl-C at the terminal does not end it half-way.
+
+    Raises SwarmError for what is never run."""
+    if wrong := never(args):
+        raise SwarmError(f"{wrong}: the swarm never does that; this is a mistake in it, so please report it.")
     flags = 0
     if sys.platform == "win32":
         flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW

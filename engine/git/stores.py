@@ -64,7 +64,7 @@ def create_stores(state: Path, user_repo: Path, main_branch: str) -> None:
         fresh = state / f"new-{uuid.uuid4().hex}.git"
         try:
             base = init_store(fresh, object_format)
-            fetch(base, user_repo, f"+refs/heads/{check_branch(main_branch)}:{MAIN}", timeout_s=_FETCH_TIMEOUT_S)
+            fetch(base, user_repo, f"refs/heads/{check_branch(main_branch)}:{MAIN}", timeout_s=_FETCH_TIMEOUT_S)
             _take_place(fresh, state / BASE)
         finally:
             remove_tree(fresh)
@@ -75,7 +75,7 @@ def create_stores(state: Path, user_repo: Path, main_branch: str) -> None:
         alternates = fresh / "objects" / "info" / "alternates"
         alternates.parent.mkdir(exist_ok=True)
         alternates.write_text(f"../../{BASE}/objects\n", encoding="utf-8", newline="\n")
-        fetch(hub, user_repo, f"+refs/heads/{check_branch(main_branch)}:{MAIN}", timeout_s=_FETCH_TIMEOUT_S)
+        fetch(hub, user_repo, f"refs/heads/{check_branch(main_branch)}:{MAIN}", timeout_s=_FETCH_TIMEOUT_S)
         _take_place(fresh, state / HUB)
     finally:
         remove_tree(fresh)

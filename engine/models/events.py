@@ -187,13 +187,14 @@ class ChangeRejected(EventFields):
 
 class TrialStarted(EventFields):
     """The gates begin on main with `assumed` merged first and `test` on top (ids of changes). `base`, `tree`: what
-    they are compared with, and what they run on."""
+    they are compared with, and what they run on. `main`: the commit that main was then ("": not told)."""
 
     trial: str
     test: list[str]
     assumed: list[str]
     base: str
     tree: str
+    main: str = ""
 
 
 class TrialEnded(EventFields):
@@ -352,7 +353,10 @@ class CanaryStarted(EventFields):
 
 
 class CanaryFinished(EventFields):
-    """One canary run. `about`: the commit that is judged; `purpose`: first, rerun, control or culprit."""
+    """One canary run. `about`: the commit that is judged; `purpose`: first, rerun, control, culprit or compare.
+
+    metrics: of a comparison, each sample's fields as in `engine.ports.MetricVerdict`; `against`: the good commit.
+    """
 
     commit: str
     about: str
@@ -361,6 +365,8 @@ class CanaryFinished(EventFields):
     reason: str
     flow: str
     flows: list[dict[str, Any]] = []
+    metrics: list[dict[str, Any]] = []
+    against: str = ""
 
 
 class CanaryJudged(EventFields):
@@ -371,9 +377,65 @@ class CanaryJudged(EventFields):
     flow: str
 
 
-class LandingFrozen(EventFields):
+class SampleCrept(EventFields):
+    """A sample got worse over many landings, each of them too little to be blamed: `before` until about `since`, the
+    first good commit of the new level, and `after` up to `commit`, which is last good."""
+
+    flow: str
+    sample: str
+    commit: str
+    since: str
+    before: float
+    after: float
+    p: float
     reason: str
-    why: Literal["canary", "gates", "restore"]
+
+
+class GoldenAccepted(EventFields):
+    """A person takes what a run showed for right: a file at `path` with the content of the artifact `digest`."""
+
+    golden: str
+    path: str
+    digest: str
+    by: str
+
+
+class GoldenRejected(EventFields):
+    """A person says that the program is wrong, and not the golden."""
+
+    golden: str
+    path: str
+    digest: str
+    by: str
+    why: str = ""
+
+
+class GoldenProposed(EventFields):
+    """The change that brings an accepted golden to main: a change of its own, or (`of`) one that was taken back because
+    of it, together with the golden and those in `also`."""
+
+    golden: str
+    change: str
+    base: str
+    head: str
+    tree: str
+    paths: list[str]
+    of: str = ""
+    also: list[str] = []
+
+
+class GoldenSettled(EventFields):
+    """Main has it already, since `commit` or before."""
+
+    golden: str
+    commit: str
+
+
+class LandingFrozen(EventFields):
+    """`why` confirm: the canary was red once, and is being asked again."""
+
+    reason: str
+    why: Literal["canary", "gates", "restore", "confirm"]
 
 
 class LandingThawed(EventFields):
@@ -403,9 +465,12 @@ class CulpritFound(EventFields):
 
 
 class CulpritUnresolved(EventFields):
+    """`range`: where the culprit is, with this probability; empty: nobody is blamed."""
+
     commit: str
     reason: str
     range: list[str] = []
+    probability: float = 0.0
 
 
 class ChangeReverted(EventFields):
@@ -589,6 +654,11 @@ EVENTS: dict[str, type[EventFields]] = {
     "canary_started": CanaryStarted,
     "canary_finished": CanaryFinished,
     "canary_judged": CanaryJudged,
+    "sample_crept": SampleCrept,
+    "golden_accepted": GoldenAccepted,
+    "golden_rejected": GoldenRejected,
+    "golden_proposed": GoldenProposed,
+    "golden_settled": GoldenSettled,
     "landing_frozen": LandingFrozen,
     "landing_thawed": LandingThawed,
     "main_restored": MainRestored,

@@ -54,6 +54,8 @@ class WorkOrder(Strict):
     resolves: list[str] = Field(default_factory=list[str])
     repro: list[str] = Field(default_factory=list[str])
     rollback: str = ""
+    auto_revert: bool = True
+    """False: main is not put back without a person once this has landed (the trailer `Auto-Revert: off`)."""
     budget: dict[str, str] = Field(default_factory=dict[str, str])
     priority: int = Field(default=5, ge=1, le=9)
     owner: str = ""

@@ -207,6 +207,11 @@ class Settings(Strict):
     approvals: Approvals = Approvals()
     sandbox: SandboxSettings = SandboxSettings()
 
+    @property
+    def judges(self) -> bool:
+        """Whether what landed is judged: by canary flows, or by gates that run after landing."""
+        return bool(self.canary.flow) or any("canary" in gate.when for gate in self.gate)
+
     def with_definitions_of(self, committed: Settings) -> Settings:
         """These settings with gates, guards and canary as committed on main: the parts that prove something."""
         return self.model_copy(

@@ -37,6 +37,24 @@ class ApprovalStatus(BaseModel):
     expires_at: str
 
 
+class GoldenStatus(BaseModel):
+    """What a canary run showed where a golden says something else, or nothing (`new`), and a person has to look at.
+    `digest` of the artifact with what it showed, `difference` of the one that says how it differs."""
+
+    id: str
+    path: str
+    flow: str
+    commit: str
+    work_order: str
+    since: str
+    digest: str
+    difference: str
+    new: bool
+    said: str = ""
+    """The run's own word on it. `why`: why it did not land, if it was accepted once."""
+    why: str = ""
+
+
 class PullRequestStatus(BaseModel):
     """`state`: open, merged or closed. `ci`: pending, green, red, or "" where nothing runs."""
 
@@ -60,6 +78,43 @@ class QuarantineStatus(BaseModel):
     until: str
     flakes: int
     runs: int
+
+
+class FlowRunStatus(BaseModel):
+    """`at`: UTC, when it ended. `purpose`: first, rerun, control or culprit."""
+
+    commit: str
+    purpose: str
+    verdict: str
+    at: str
+    duration_s: float
+
+
+class FlowStatus(BaseModel):
+    """One canary flow, or gate after landing (`gate:<name>`). It was red `reds` times in `runs` runs on commits that
+    were judged PASS; `flake_rate` is what is believed of it after that. `newest`: its last runs, oldest first."""
+
+    flow: str
+    runs: int
+    reds: int
+    flake_rate: float
+    newest: list[FlowRunStatus] = []
+    trends: dict[str, list[float]] = {}
+    """Sample -> its median for each commit that became last good, oldest first, since it was last found worse."""
+
+
+class CanaryStatus(BaseModel):
+    """How main is kept green. `searching`: the red commit whose culprit is searched; `waiting`: landings that are not
+    judged yet. `frozen_s`: seconds in all, `freezes` times; `restores`: how often main was put back."""
+
+    last_good: str = ""
+    waiting: int = 0
+    flows: list[FlowStatus] = []
+    frozen: bool = False
+    frozen_s: float = 0.0
+    freezes: int = 0
+    restores: int = 0
+    searching: str = ""
 
 
 class OrderStatus(BaseModel):
@@ -113,6 +168,8 @@ class Status(BaseModel):
     rejected: int
     parked: int
     approvals: list[ApprovalStatus] = []
+    goldens_pending: list[GoldenStatus] = []
+    canary: CanaryStatus = CanaryStatus()
     unproven: list[str] = []
     quarantined: list[QuarantineStatus] = []
     cost: float

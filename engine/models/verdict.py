@@ -5,4 +5,4 @@ from __future__ import annotations
 from typing import Literal
 
 Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE", "ENVIRONMENT"]
-Purpose = Literal["first", "rerun", "control", "culprit"]
+Purpose = Literal["first", "rerun", "control", "culprit", "compare"]

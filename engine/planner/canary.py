@@ -1,4 +1,4 @@
-"""After a landing: canary runs, restore, and the culprit."""
+"""After a landing: canary runs and comparisons, restore, and the culprit."""
 
 from __future__ import annotations
 
@@ -8,38 +8,113 @@ from engine.actions import (
     Restore,
     RunCanary,
 )
-from engine.planner.wishes import Wishes, approval_id
-from engine.state import Regression
+from engine.models.settings import Settings
+from engine.planner.restoring import ask_about, why_ask
+from engine.planner.wishes import Wishes
+from engine.state import Canaried, CanaryRun, Regression
 
 CANARY_BACKLOG = 2
 """More un-judged landings than this, and the newest is judged for all: deliberate coalescing."""
+COMPARED_AFTER = 10
+"""Landings whose samples were not compared, after which that does not wait for an empty train any more."""
+SLOWER_RUNS = 2
+"""Comparisons that have to say so before a change is taken back for being slower. Each one holds its own control."""
 
 
 def canary(wishes: Wishes) -> None:
-    state = wishes.state
-    if not wishes.settings.canary.flow or any(not r.done for r in state.regressions):
+    """Judge what landed. A culprit search shares the canary with it, by turns; what has begun is finished."""
+    state, settings = wishes.state, wishes.settings
+    if not settings.judges:
         return
     target = _canary_target(wishes)
-    if target is None:
+    if _is_searchs_turn(wishes, target):
         return
-    known = state.canaries.get(target)
-    probes = [canary_policy.Probe(target, r.purpose, r.verdict, r.reason, r.flow) for r in known.runs] if known else []
-    if known:
-        probes += [canary_policy.Probe(state.last_good, "control", r.verdict, r.reason, r.flow) for r in known.controls]
+    last = state.canaries.get(state.last_good)
+    if target is None or (last is not None and last.comparing):
+        _compare_good(wishes)
+        return
+    known = state.canaries.get(target) or Canaried()
+    probes = [_probe_of(target, run) for run in known.runs]
+    probes += [_probe_of(state.last_good, run) for run in known.controls]
     step = canary_policy.confirm(target, state.last_good or None, probes)
-    if isinstance(step, canary_policy.Judged):
-        wishes.record(
-            "canary_judged",
-            "",
-            target,
-            commit=target,
-            verdict=step.verdict,
-            reason=step.reason,
-            flaky=step.flaky,
-            flow=step.flow,
-        )
+    if isinstance(step, canary_policy.Next):
+        _probe(wishes, step.commit, target, step.purpose, len(probes))
         return
-    _probe(wishes, step.commit, target, step.purpose, len(probes))
+    if step.verdict == "FAIL" and _is_last_goods_tree(wishes, target):
+        reason = f"this very tree was green before, so the machine is to blame: {step.reason}"
+        step = canary_policy.Judged("ENVIRONMENT", reason, flow=step.flow)
+    elif step.verdict == "PASS" and (slower := _slower(wishes, target, known)) is not None:
+        if isinstance(slower, canary_policy.Next):
+            _probe(wishes, target, target, "compare", len(known.compares))
+            return
+        step = slower
+    wishes.record(
+        "canary_judged", "", target, commit=target, verdict=step.verdict, reason=step.reason, flaky=step.flaky,
+        flow=step.flow,
+    )  # fmt: skip
+
+
+def _probe_of(commit: str, run: CanaryRun) -> canary_policy.Probe:
+    return canary_policy.Probe(commit, run.purpose, run.verdict, run.reason, run.flow, run.flows)
+
+
+def _is_last_goods_tree(wishes: Wishes, target: str) -> bool:
+    state = wishes.state
+    return any(landing.commit == target and landing.tree == state.last_good_tree for landing in state.landings)
+
+
+def _is_searchs_turn(wishes: Wishes, target: str | None) -> bool:
+    """Whether a culprit search has the canary: while a probe of it runs, when no landing waits, and after each
+    judgement."""
+    search = _open_search(wishes)
+    if search is None or search.running:
+        return search is not None
+    return target is None or (target not in wishes.state.canaries and not wishes.state.searched)
+
+
+def _open_search(wishes: Wishes) -> Regression | None:
+    return next((regression for regression in wishes.state.regressions if not regression.done), None)
+
+
+def _compare_good(wishes: Wishes) -> None:
+    """Hold the samples of what is good now against those of what was good before, once nothing is about to land, or
+    after many landings. What has begun is finished."""
+    state = wishes.state
+    if not state.compared or not state.last_good or not state.uncompared:
+        return
+    known = state.canaries.get(state.last_good)
+    busy = state.frozen or (state.queue() and len(state.uncompared) < COMPARED_AFTER)
+    if busy and not (known and known.comparing):
+        return
+    if _compares(wishes.settings) or _has_budget(wishes):
+        _probe(wishes, state.last_good, state.last_good, "compare", len(known.compares) if known else 0)
+
+
+def _compares(settings: Settings, slower: str = "") -> bool:
+    """Whether a flow takes samples (and what is slower is treated so)."""
+    flows = [flow for flow in settings.canary.flow if slower in ("", flow.judge.slower)]
+    return any(step.sample is not None for flow in flows for step in flow.steps)
+
+
+def _has_budget(wishes: Wishes) -> bool:
+    orders = (wishes.state.orders.get(landing.order) for landing in wishes.state.uncompared)
+    return any(order is not None and order.spec.budget for order in orders)
+
+
+def _slower(wishes: Wishes, target: str, known: Canaried) -> canary_policy.Judged | canary_policy.Next | None:
+    """For flows that take back what is slower: the comparison that is wanted before `target` may count as good, or the
+    verdict of two."""
+    state = wishes.state
+    if not state.last_good or target == state.last_good or not _compares(wishes.settings, "revert"):
+        return None
+    reverting = {flow.name for flow in wishes.settings.canary.flow if flow.judge.slower == "revert"}
+    worse = [run for run in known.compares if any(run.flows.get(flow) == "FAIL" for flow in reverting)]
+    if len(worse) < len(known.compares):
+        return None
+    if len(worse) < SLOWER_RUNS:
+        return canary_policy.Next("compare", target)
+    flow = next(flow for flow in sorted(reverting) if worse[-1].flows.get(flow) == "FAIL")
+    return canary_policy.Judged("FAIL", f"{worse[-1].reason} (twice, each time beside last good)", flow=flow)
 
 
 def _canary_target(wishes: Wishes) -> str | None:
@@ -94,30 +169,52 @@ def _red_landing(wishes: Wishes) -> str | None:
 
 
 def regressions(wishes: Wishes) -> None:
+    search = _open_search(wishes)
+    if search is not None and _is_searchs_turn(wishes, _canary_target(wishes)):
+        _find_culprit(wishes, search)
+    for regression in wishes.state.regressions:
+        if regression.done and not regression.bug:
+            _file_bug(wishes, regression)
+    _freeze(wishes)
+
+
+def _file_bug(wishes: Wishes, regression: Regression) -> None:
+    effect = f"bug:{regression.commit}"
+    if not wishes.attempt(effect, lambda key: FileBug(key, effect, regression.commit)):
+        error = wishes.state.failures[effect].error
+        wishes.record("bug_not_filed", regression.order, regression.commit, commit=regression.commit, reason=error)
+
+
+def _freeze(wishes: Wishes) -> None:
+    """Landing is frozen from the first red run on; what is not confirmed lets it go on, what is puts main back."""
     state = wishes.state
-    for regression in state.regressions:
-        if not regression.done:
-            _find_culprit(wishes, regression)
-        elif regression.culprit and not regression.bug:
-            effect = f"bug:{regression.commit}"
-            if not wishes.attempt(effect, lambda key, e=effect, c=regression.commit: FileBug(key, e, c)):
-                wishes.record(
-                    "bug_not_filed",
-                    regression.order,
-                    regression.commit,
-                    commit=regression.commit,
-                    reason=state.failures[effect].error,
-                )
-    red = _red_landing(wishes)
-    if red is None:
-        if state.frozen_kind in ("canary", "restore"):
-            wishes.record("landing_thawed", reason="a person's newer commit is judged first")
-        return
-    if not state.frozen:
-        judged = state.canaries[red]
-        wishes.record("landing_frozen", reason=f"the canary is red on {red[:12]}: {judged.reason}", why="canary")
-    elif state.frozen_kind == "canary":
-        _restore(wishes, red)
+    red, doubted = _red_landing(wishes), _doubted(wishes)
+    if red is not None:
+        if not state.frozen or state.frozen_kind == "confirm":
+            said = f"the canary is red on {red[:12]}: {state.canaries[red].reason}"
+            wishes.record("landing_frozen", "", f"canary:{red}", reason=said, why="canary")
+        elif state.frozen_kind == "canary":
+            _restore(wishes, red)
+    elif doubted is not None and not state.frozen:
+        run = next(run for run in state.canaries[doubted].runs if run.verdict == "FAIL")
+        said = f"the canary was red once on {doubted[:12]} and is asked again: {run.reason}"
+        wishes.record("landing_frozen", "", f"confirm:{doubted}", reason=said, why="confirm")
+    elif state.frozen_kind in ("canary", "restore"):
+        wishes.record("landing_thawed", reason="a person's newer commit is judged first")
+    elif doubted is None and state.frozen_kind == "confirm":
+        wishes.record("landing_thawed", reason="the red was not confirmed")
+
+
+def _doubted(wishes: Wishes) -> str | None:
+    """The landing that was red once and is not judged yet."""
+    state = wishes.state
+    if not wishes.settings.judges:
+        return None
+    for landing in state.landings:
+        known = state.canaries.get(landing.commit)
+        if known is not None and not known.verdict and any(run.verdict == "FAIL" for run in known.runs):
+            return landing.commit
+    return None
 
 
 def _restore(wishes: Wishes, red: str) -> None:
@@ -125,11 +222,11 @@ def _restore(wishes: Wishes, red: str) -> None:
     state = wishes.state
     if not state.last_good:
         why = "no commit has passed the canary yet, so there is nothing to go back to"
-        if _answer(wishes, red, f"go on landing although main is red at {red[:12]}", why) == "approved":
+        if ask_about(wishes, red, f"go on landing although main is red at {red[:12]}", why) == "approved":
             wishes.record("landing_thawed", "", red, reason="a person lets landing go on", commit=red)
         return
-    if why := _why_ask(wishes):
-        answer = _answer(wishes, red, f"put main back to {state.last_good[:12]}: it is red at {red[:12]}", why)
+    if why := why_ask(wishes):
+        answer = ask_about(wishes, red, f"put main back to {state.last_good[:12]}: it is red at {red[:12]}", why)
         if answer == "denied":
             wishes.record("landing_thawed", "", red, reason="a person leaves main as it is", commit=red)
         if answer != "approved":
@@ -146,68 +243,46 @@ def _restore(wishes: Wishes, red: str) -> None:
         )
 
 
-def _why_ask(wishes: Wishes) -> str:
-    state = wishes.state
-    if not canary_policy.may_restore(state.restores_at, wishes.now):
-        return "main was restored too often within a day"
-    if any(landing.kind == "person" and landing.commit != state.last_good for landing in state.landings):
-        return "a person's commits have come since last good, and this takes them off main (they stay in its history)"
-    return ""
-
-
-def _answer(wishes: Wishes, red: str, title: str, why: str) -> str:
-    """The answer to a question about this red main, which is asked again when nobody answered in time."""
-    state = wishes.state
-    asked = [a for a in state.approvals.values() if a.danger == "restore" and a.subject == red]
-    current = [a for a in asked if a.operation["from"] == state.main and a.status != "expired"]
-    if current:
-        return current[-1].status
-    operation = {"to": state.last_good, "from": state.main, "tree": state.last_good_tree}
-    wishes.ask(approval_id("restore", red, state.main, str(len(asked))), "restore", title, why, "", operation, red)
-    return "pending"
-
-
 def _find_culprit(wishes: Wishes, regression: Regression) -> None:
     suspects = [landing.commit for landing in regression.suspects]
-    probes = [
-        canary_policy.Probe(commit, "culprit", run.verdict, run.reason, run.flow)
-        for commit, runs in regression.probes.items()
-        for run in runs
-    ]
-    step = canary_policy.culprit(suspects, probes, wishes.state.last_good or None)
+    probes = [_probe_of(commit, run) for commit, runs in regression.probes.items() for run in runs]
+    if regression.running:
+        _probe(wishes, regression.running, regression.commit, "culprit", len(probes))
+        return
+    record = wishes.state.flows.get(regression.flow)
+    step = canary_policy.culprit(
+        suspects,
+        probes,
+        regression.good,
+        flow=regression.flow,
+        unbuilt=regression.reason.startswith(canary_policy.PACKAGE_FAILED),
+        reds=record.reds if record else 0,
+        runs=record.runs if record else 0,
+    )
     if isinstance(step, canary_policy.Next):
         _probe(wishes, step.commit, regression.commit, "culprit", len(probes))
     elif isinstance(step, canary_policy.Nobody):
         wishes.record("culprit_unresolved", "", regression.commit, commit=regression.commit, reason=step.reason)
     elif len(step.commits) == 1:
-        landing = next(landing for landing in regression.suspects if landing.commit == step.commits[0])
-        evidence = [
-            f"canary flow {regression.flow} was red after it landed as {landing.commit[:12]}: {regression.reason}"
-        ]
-        wishes.record(
-            "culprit_found",
-            landing.order,
-            regression.commit,
-            commit=landing.commit,
-            change=landing.change,
-            range=list(step.commits),
-            probability=step.probability,
-        )
-        if landing.order:
-            wishes.record(
-                "change_reverted",
-                landing.order,
-                regression.commit,
-                change=landing.change,
-                commit=landing.commit,
-                evidence=evidence,
-            )
+        _accuse(wishes, regression, step)
     else:
+        among = ", ".join(commit[:12] for commit in step.commits)
         wishes.record(
-            "culprit_unresolved",
-            "",
-            regression.commit,
-            commit=regression.commit,
-            reason=f"one of {', '.join(c[:12] for c in step.commits)} is the culprit",
-            range=list(step.commits),
-        )
+            "culprit_unresolved", "", regression.commit, commit=regression.commit,
+            reason=f"one of {among} is the culprit", range=list(step.commits), probability=step.probability,
+        )  # fmt: skip
+
+
+def _accuse(wishes: Wishes, regression: Regression, found: canary_policy.Found) -> None:
+    landing = next(landing for landing in regression.suspects if landing.commit == found.commit)
+    wishes.record(
+        "culprit_found", landing.order, regression.commit, commit=landing.commit, change=landing.change,
+        range=list(found.commits), probability=found.probability,
+    )  # fmt: skip
+    if landing.order:
+        seen = f"canary flow {regression.flow} was red after it landed as {landing.commit[:12]}: {regression.reason}"
+        left = [f"what that run left, {name}: {digest}" for name, digest in regression.artifacts.items()]
+        wishes.record(
+            "change_reverted", landing.order, regression.commit, change=landing.change, commit=landing.commit,
+            evidence=[seen, *left],
+        )  # fmt: skip

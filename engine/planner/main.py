@@ -67,7 +67,7 @@ def publish(wishes: Wishes) -> None:
 def people_proved(wishes: Wishes) -> None:
     state = wishes.state
     base = state.base_verdict()
-    canaried = not wishes.settings.canary.flow or state.last_good == state.main
+    canaried = not wishes.settings.judges or state.last_good == state.main
     waiting = {commit for change in state.changes.values() if not change.commit for commit in change.commits}
     on_main = [commit for commit in state.unproven if commit not in waiting]
     if on_main and base is not None and base.result == "green" and canaried:

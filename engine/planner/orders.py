@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from engine.actions import CheckAcceptance, StartRun
+from engine.goldens import returning
 from engine.planner.main import to_adopt
 from engine.planner.questions import after_answer, ask_for_change, ask_for_hosts, ask_for_money, ask_for_tokens
 from engine.planner.unblocking import unblocks
@@ -85,7 +86,7 @@ def _after_landing(wishes: Wishes, order: Order) -> None:
         return
     if change.status == "healthy":
         wishes.record("work_order_healthy", order.spec.id, commit=wishes.state.last_good, uncanaried=False)
-    elif not wishes.settings.canary.flow and change.status == "landed":
+    elif not wishes.settings.judges and change.status == "landed":
         wishes.record("work_order_healthy", order.spec.id, commit=change.commit, uncanaried=True)
 
 
@@ -102,7 +103,8 @@ def runs(wishes: Wishes) -> None:
         order for order in wishes.state.orders.values() if order.phase in ("running", "proposed", "verifying", "queued")
     ]
     free = limits.implementers - len(running)
-    waiting = [order for order in wishes.state.orders.values() if _dispatchable(wishes, order)]
+    coming = returning(wishes.state)
+    waiting = [o for o in wishes.state.orders.values() if _dispatchable(wishes, o) and o.spec.id not in coming]
     if waiting and not ask_for_money(wishes):
         return
     if not waiting:

@@ -13,7 +13,7 @@ from engine.scope import matches
 from engine.state import Change, Order, TrialRun
 
 SPECULATIVE_NICE = 10
-"""Of gates that only matter if what stands before them does not land."""
+"""Of gates that may be for nothing. `engine.effects.priority` takes it back when what they assume has come true."""
 
 
 def checks(wishes: Wishes) -> None:
@@ -99,6 +99,8 @@ def _gateable(wishes: Wishes, change: Change) -> bool:
 
 
 def _frozen_for(wishes: Wishes, change: Change) -> bool:
+    if change.golden and change.person:
+        return False  # a red canary that a golden mends
     return bool(wishes.state.frozen) and not (wishes.state.frozen_kind == "gates" and _mends_main(wishes, change))
 
 

@@ -73,6 +73,7 @@ class PosixTree:
         self._reaped = threading.Event()
         self._reaper = False
         self._report = -1
+        self.talk: tuple[int, int] | None = None
 
     def start(self) -> int:
         """Start it and return the reading end of its output. Raises NotStarted."""
@@ -90,10 +91,15 @@ class PosixTree:
         else:
             self._reaper = become_reaper()
         output, output_w = os.pipe()
-        null = os.open(os.devnull, os.O_RDONLY)
+        if order.get("talk"):
+            typed, typed_w = os.pipe()
+            said, said_w = os.pipe()
+            self.talk = typed_w, said
+        else:
+            typed, said_w = os.open(os.devnull, os.O_RDONLY), os.dup(output_w)
         actions = [
-            (os.POSIX_SPAWN_DUP2, null, 0),
-            (os.POSIX_SPAWN_DUP2, output_w, 1),
+            (os.POSIX_SPAWN_DUP2, typed, 0),
+            (os.POSIX_SPAWN_DUP2, said_w, 1),
             (os.POSIX_SPAWN_DUP2, output_w, 2),
         ]
         # Python ignores SIGPIPE (13) and SIGXFSZ (25 on Linux and macOS); a command must not inherit that.
@@ -109,10 +115,11 @@ class PosixTree:
                     )
             fasten(self._child, order["quota"])
         except OSError as error:
-            os.close(output)
+            for descriptor in (output, *(self.talk or ())):
+                os.close(descriptor)
             raise NotStarted(f"the program {argv[0]!r} cannot be run: {error.strerror}") from error
         finally:
-            for descriptor in (null, output_w, *kept):
+            for descriptor in (typed, said_w, output_w, *kept):
                 os.close(descriptor)
         if order["options"]:
             # Its own pid namespace keeps it together, so this can wait until the sandbox is busy starting.

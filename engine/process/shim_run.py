@@ -36,6 +36,10 @@ IDLE_S = 30.0
 class Tree(Protocol):
     """The command and all that came of it, on one platform."""
 
+    talk: tuple[int, int] | None
+    """With an order that says `talk`: the writing end of its stdin and the reading end of its stdout, once it runs.
+    Its output is stderr alone then."""
+
     def start(self) -> int:
         """Start it and return the reading end of its output. Raises NotStarted."""
         ...
@@ -83,6 +87,8 @@ class Log:
         self._hidden = hidden
         self.kept = 0
         self.dropped = 0
+        self.said = 0
+        """Bytes of the command's stdout that went to the engine instead."""
         self.trouble = ""
         self.grew_at = time.monotonic()
 
@@ -128,22 +134,32 @@ class Log:
 class Engine:
     """The other end of stdin and stdout. `inbox` takes (what, of which order): `order`, `cancelled`, `gone`, `exited`.
 
-    stdin: `o`, 8 bytes of length and the marshalled order, or `k`, which cancels; stdout: 8 bytes of length and the
-    marshalled fields of the result for each order.
+    stdin: `o`, 8 bytes of length and the marshalled order; `k`, which cancels; `i`, length and bytes for the stdin of
+    the last order's command, which no bytes at all close. stdout: 8 bytes of length and the marshalled fields of the
+    result for each order; before it, `{"said": bytes}` for what such a command writes, `{"began": True}` first.
     """
 
     def __init__(self) -> None:
         self.inbox: SimpleQueue[tuple[str, Any]] = SimpleQueue()
         self.gone = False
+        self._telling = threading.Lock()
 
     def listen(self) -> None:
         """Until the engine closes its end or dies; an order that it did not finish is none."""
+        typed: SimpleQueue[bytes] = SimpleQueue()
         try:
             while word := os.read(0, 1):
                 if word == b"k":
                     self.inbox.put(("cancelled", None))
-                else:
-                    self.inbox.put(("order", marshal.loads(exactly(int.from_bytes(exactly(8), "big")))))
+                    continue
+                data = exactly(int.from_bytes(exactly(8), "big"))
+                if word == b"i":
+                    typed.put(data)
+                    continue
+                # What comes late for one command never reaches the next.
+                order = marshal.loads(data)
+                order["typed"] = typed = SimpleQueue[bytes]()
+                self.inbox.put(("order", order))
         except (EOFError, OSError):
             pass
         self.inbox.put(("gone", None))
@@ -164,7 +180,8 @@ class Engine:
     def tell(self, fields: dict[str, object]) -> None:
         data = marshal.dumps(fields)
         try:
-            write_all(1, len(data).to_bytes(8, "big") + data)
+            with self._telling:
+                write_all(1, len(data).to_bytes(8, "big") + data)
         except OSError:
             self.gone = True
 
@@ -211,7 +228,41 @@ def watch_for(order: dict[str, Any], tree: Tree, log: Log) -> Watch | None:
         return None
     from engine.process.quotas import Watch
 
-    return Watch(order["quota"], tree.used, lambda: log.kept + log.dropped, order["watched"])
+    return Watch(order["quota"], tree.used, lambda: log.kept + log.dropped + log.said, order["watched"])
+
+
+def talk(order: dict[str, Any], engine: Engine, tree: Tree, log: Log) -> list[threading.Thread]:
+    """Carry what the engine and the command say to each other; the threads, the one that ends with its output last."""
+    if tree.talk is None:
+        return []
+    theirs, ours = tree.talk
+
+    def listen() -> None:
+        while data := order["typed"].get():
+            try:
+                write_all(theirs, data)
+            except OSError:
+                break
+        os.close(theirs)
+
+    def tell() -> None:
+        while True:
+            try:
+                data = os.read(ours, CHUNK)
+            except OSError:
+                data = b""
+            if not data:
+                break
+            log.grew_at = time.monotonic()
+            log.said += len(data)
+            engine.tell({"said": data})
+        os.close(ours)
+
+    engine.tell({"began": True})
+    threads = [threading.Thread(target=each, daemon=True) for each in (listen, tell)]
+    for thread in threads:
+        thread.start()
+    return threads
 
 
 def supervise(order: dict[str, Any], engine: Engine) -> tuple[dict[str, object], bool]:
@@ -230,6 +281,7 @@ def supervise(order: dict[str, Any], engine: Engine) -> tuple[dict[str, object],
         return result | {"log_bytes": 0, "dropped_bytes": 0, "note": str(error)}, True
     copier = threading.Thread(target=log.copy, args=(source,), daemon=True)
     copier.start()
+    talking = talk(order, engine, tree, log)
 
     def wait() -> None:
         tree.wait()
@@ -241,7 +293,10 @@ def supervise(order: dict[str, Any], engine: Engine) -> tuple[dict[str, object],
     result["duration_s"] = round(time.monotonic() - started, 4)
     notes = [tree.kill()]
     copier.join(PATIENCE_S)
-    if copier.is_alive():
+    order["typed"].put(b"")
+    for thread in talking:
+        thread.join(PATIENCE_S)
+    if copier.is_alive() or any(thread.is_alive() for thread in talking):
         notes.append("a process that could not be killed still holds the output")
     clean = not any(notes)
     code = tree.exit_code() if end == "exited" else None

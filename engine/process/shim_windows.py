@@ -20,6 +20,7 @@ class WindowsTree:
         self._order = order
         self._process: Any = None
         self._job: Any = None
+        self.talk: tuple[int, int] | None = None
 
     def start(self) -> int:
         if sys.platform != "win32":
@@ -32,11 +33,13 @@ class WindowsTree:
         if self._order["nice"]:
             flags |= subprocess.BELOW_NORMAL_PRIORITY_CLASS
         argv = self._order["head"] + self._order["options"] + self._order["command"]
+        pipe = subprocess.PIPE
+        talks = bool(self._order.get("talk"))
         try:
             self._process = subprocess.Popen(
                 argv,
-                stdin=subprocess.DEVNULL,
-                stdout=output_w,
+                stdin=pipe if talks else subprocess.DEVNULL,
+                stdout=pipe if talks else output_w,
                 stderr=output_w,
                 cwd=self._order["cwd"],
                 env=self._order["env"],
@@ -46,6 +49,11 @@ class WindowsTree:
             raise NotStarted(f"the program {argv[0]!r} cannot be run: {error.strerror}") from error
         finally:
             os.close(output_w)
+        if talks:
+            # Duplicates, because Popen closes its own when it is collected.
+            self.talk = os.dup(self._process.stdin.fileno()), os.dup(self._process.stdout.fileno())
+            self._process.stdin.close()
+            self._process.stdout.close()
         return output
 
     def wait(self) -> None:

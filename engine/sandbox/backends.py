@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, cast, get_args
+from typing import Any, cast, get_args
 
-from engine.ports import GUARANTEES, SandboxPolicy
+from engine.ports import GUARANTEES, Sandbox
 from engine.process.environment import absolute_entries
 from engine.sandbox.attack import ESCAPES
 from engine.sandbox.bubblewrap import BubblewrapSandbox
@@ -40,24 +40,6 @@ UNMOUNTED = "overlays cannot be mounted: gates build cold"
 
 class Unavailable(Exception):
     """The message says in one clause why a backend is not there."""
-
-
-class Backend(Protocol):
-    """A sandbox that was probed. reason: why it is not a stronger one. weak: sentences about what it cannot do.
-
-    extras: what it holds beyond the guarantees (`attack.ESCAPES`). broken: the escapes that got through.
-    """
-
-    name: str
-    guarantees: Mapping[str, bool]
-    reason: str
-    weak: tuple[str, ...]
-    extras: Mapping[str, bool]
-    broken: tuple[str, ...]
-
-    def wrap(
-        self, argv: tuple[str, ...], cwd: Path, env: Mapping[str, str], policy: SandboxPolicy
-    ) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -155,7 +137,7 @@ class Machine:
         new.replace(self.state / CACHE)
 
 
-def bubblewrap(machine: Machine) -> Backend:
+def bubblewrap(machine: Machine) -> Sandbox:
     found = shutil.which("bwrap", path=absolute_entries(machine.path))
     if found is None:
         raise Unavailable("bubblewrap is not installed")
@@ -184,7 +166,7 @@ def bubblewrap(machine: Machine) -> Backend:
     )
 
 
-def landlock(machine: Machine) -> Backend:
+def landlock(machine: Machine) -> Sandbox:
     if (abi := landlock_abi()) < 1:
         raise Unavailable("this kernel has no Landlock, or it is switched off")
     closed, port = machine.filter("closed"), machine.filter("port")
@@ -197,7 +179,7 @@ def landlock(machine: Machine) -> Backend:
     return made
 
 
-def sandbox_exec(machine: Machine) -> Backend:
+def sandbox_exec(machine: Machine) -> Sandbox:
     if not PROGRAM.is_file():
         raise Unavailable(f"{PROGRAM} is not there")
     plain = SandboxExec(NOTHING)
@@ -207,7 +189,7 @@ def sandbox_exec(machine: Machine) -> Backend:
     return made
 
 
-def windows(machine: Machine) -> Backend:
+def windows(machine: Machine) -> Sandbox:
     plain = WindowsSandbox(NOTHING)
     seen = machine.probed("windows", platform.version(), lambda: probe("windows", [((), lambda _: plain)]))
     made = WindowsSandbox(seen.guarantees)
@@ -215,7 +197,7 @@ def windows(machine: Machine) -> Backend:
     return made
 
 
-BACKENDS: Mapping[str, Callable[[Machine], Backend]] = {
+BACKENDS: Mapping[str, Callable[[Machine], Sandbox]] = {
     "linux": {"bubblewrap": bubblewrap, "landlock": landlock},
     "darwin": {"sandbox-exec": sandbox_exec},
     "win32": {"windows": windows},

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from engine.ports import SandboxPolicy
+from engine.ports import Sandbox, SandboxPolicy
 from engine.sandbox.overlays import OverlayMounts, mounted_before, own_ids
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store")
@@ -67,19 +67,18 @@ TMP_SIZE_BYTES = 1_000_000_000
 """Limit of each private tmpfs: it is memory."""
 
 
-class BubblewrapSandbox:
+class BubblewrapSandbox(Sandbox):
     """Implements `engine.ports.Sandbox`.
 
     program: absolute path of bwrap. guarantees: as probed. home: the folder that is hidden. optional: flags that this
     bwrap was seen to support (`--disable-userns`). mounts: who mounts overlays, "" if nobody can. filter: a file with
     the system-call filter, which the executor hands to bwrap by a descriptor. empty: an empty file, to mask others by.
-    weak: sentences about what is weaker here than elsewhere. extras, broken: see `engine.sandbox.backends.Backend`.
+    weak: sentences about what is weaker here than elsewhere.
     """
 
     name = "bubblewrap"
     own_network = True
     """With nothing in it but a loopback interface: a policy's `hosts` are reached by the engine's proxy."""
-    reason: str = ""
 
     def __init__(
         self,

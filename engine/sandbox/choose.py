@@ -34,7 +34,7 @@ def choose_sandbox(
     sandbox = _strongest(machine, among)
     if limits is not None and machine.limited(limits):
         sandbox.guarantees = {**sandbox.guarantees, "limits": True}
-    reason = sandbox_reason(sandbox)
+    reason = sandbox.reason
     if sandbox.name == "none" and settings.without != "run":
         raise UserError(
             f'without = "{settings.without}" in [sandbox] of swarm.toml needs a sandbox and {reason}: '
@@ -42,11 +42,6 @@ def choose_sandbox(
         )
     require_guarantees(sandbox, settings.require, reason)
     return sandbox
-
-
-def sandbox_reason(sandbox: Sandbox) -> str:
-    """Why it is not a stronger one, for people; "" when there is no stronger one."""
-    return str(getattr(sandbox, "reason", ""))
 
 
 def require_guarantees(sandbox: Sandbox, required: Iterable[str], reason: str = "") -> None:

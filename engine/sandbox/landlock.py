@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from engine.ports import SandboxPolicy
+from engine.ports import Sandbox, SandboxPolicy
 from engine.sandbox.bubblewrap import SYSTEM, etc_files
 
 DEVICES = ("null", "zero", "full", "random", "urandom")
@@ -30,22 +30,16 @@ WEAK: tuple[str, ...] = (
 )
 
 
-class LandlockSandbox:
-    """Implements `engine.ports.Sandbox`.
-
-    abi: the kernel's version of Landlock. closed, port: files with the system-call filters, without any network and
+class LandlockSandbox(Sandbox):
+    """abi: the kernel's version of Landlock. closed, port: files with the system-call filters, without any network and
     with TCP. `net_by_port`: a policy's `ports` say where it may connect to.
     """
 
     name = "landlock"
-    overlays = False
-    reason: str = ""
     weak: tuple[str, ...] = WEAK
 
     def __init__(self, abi: int, guarantees: Mapping[str, bool], *, closed: Path, port: Path) -> None:
         self.guarantees: Mapping[str, bool] = dict(guarantees)
-        self.extras: Mapping[str, bool] = {}
-        self.broken: tuple[str, ...] = ()
         self.net_by_port = abi >= PORTS_SINCE
         self._abi, self._closed, self._port = abi, closed, port
 
@@ -61,11 +55,14 @@ class LandlockSandbox:
         if policy.overlays:
             raise ValueError("this sandbox has no overlays")
         ports = policy.ports if policy.hosts and self.net_by_port else ()
-        options = ["--abi", str(self._abi), "--filter", str(self._port if ports else self._closed)]
+        listen = policy.listen if self.net_by_port else ()
+        options = ["--abi", str(self._abi), "--filter", str(self._port if ports or listen else self._closed)]
         for flag, path in _paths(policy):
             options += [flag, path]
         for port in ports:
             options += ["--connect", str(port)]
+        for port in listen:
+            options += ["--listen", str(port)]
         options += ["--chdir", str(cwd)]
         for name, value in env.items():
             options += ["--setenv", name, value]

@@ -27,7 +27,7 @@ FIRST = (1 << 13) - 1
 SINCE = ((2, REFER), (3, TRUNCATE), (5, IOCTL_DEV))
 OF_FILES = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
 NET, NET_SINCE = 0b11, 4
-CONNECT = 0b10
+LISTEN, CONNECT = 0b01, 0b10
 SCOPES, SCOPES_SINCE = 0b11, 6
 """Abstract Unix sockets and signals of processes outside."""
 SET_NO_NEW_PRIVS, SET_SECCOMP, DROP_BOUNDING, CAP_AMBIENT, CLEAR_ALL = 38, 22, 24, 47, 4
@@ -94,8 +94,9 @@ def launch(options: list[tuple[str, ...]], command: list[str], status: int) -> N
     for flag, rights in (("--read", read), ("--device", OF_FILES & ~EXECUTE), ("--write", write)):
         for (path,) in all_of(flag):
             allow_path(libc, ruleset, path, rights & handled(abi), needed=flag == "--write")
-    for (port,) in all_of("--connect"):
-        allow_port(libc, ruleset, int(port))
+    for flag, right in (("--connect", CONNECT), ("--listen", LISTEN)):
+        for (port,) in all_of(flag):
+            allow_port(libc, ruleset, int(port), right)
     os.chdir(all_of("--chdir")[0][0])
     _leave_terminal()
     drop_capabilities(libc)
@@ -138,8 +139,8 @@ def allow_path(libc: Any, ruleset: int, path: str, rights: int, *, needed: bool)
     os.close(opened)
 
 
-def allow_port(libc: Any, ruleset: int, port: int) -> None:
-    rule = (ctypes.c_uint64 * 2)(CONNECT, port)
+def allow_port(libc: Any, ruleset: int, port: int, right: int) -> None:
+    rule = (ctypes.c_uint64 * 2)(right, port)
     _check(libc.syscall(ADD_RULE, ruleset, PORT, rule, 0), f"Landlock does not take the port {port}")
 
 

@@ -26,27 +26,20 @@ UNTESTED = "untested on this platform"
 
 def promises(sandbox: Sandbox) -> list[tuple[str, bool, str]]:
     """(name, held, what it means) of each guarantee and of what else was probed, with the escapes that got through."""
-    extras: Mapping[str, bool] = getattr(sandbox, "extras", {})
-    broken: tuple[str, ...] = getattr(sandbox, "broken", ())
-    listed = [(name, sandbox.guarantees.get(name, False)) for name in GUARANTEES] + [*extras.items()]
+    listed = [(name, sandbox.guarantees.get(name, False)) for name in GUARANTEES] + [*sandbox.extras.items()]
     told: list[tuple[str, bool, str]] = []
     for name, held in listed:
-        through = [each for each in ESCAPES.get(name, ()) if each in broken]
+        through = [each for each in ESCAPES.get(name, ()) if each in sandbox.broken]
         because = f" (got through: {', '.join(through)})" if through else ""
         told.append((name, held, MEANINGS.get(name, name) + because))
     return told
-
-
-def weaknesses(sandbox: Sandbox) -> tuple[str, ...]:
-    """Sentences about what this backend cannot do here."""
-    return tuple(getattr(sandbox, "weak", ()))
 
 
 def said_of(sandbox: Sandbox) -> dict[str, object]:
     """What the journal keeps of it: the backend, why it is not a stronger one, and what it guarantees."""
     return {
         "backend": sandbox.name,
-        "reason": str(getattr(sandbox, "reason", "")),
+        "reason": sandbox.reason,
         "guarantees": dict(sandbox.guarantees),
     }
 
@@ -55,8 +48,8 @@ def described(sandbox: Sandbox) -> dict[str, object]:
     """All that is known of it for scripts, JSON-ready."""
     return {
         **said_of(sandbox),
-        "tested": UNTESTED not in weaknesses(sandbox),
-        "extras": dict(getattr(sandbox, "extras", {})),
-        "broken": list(getattr(sandbox, "broken", ())),
-        "weak": list(weaknesses(sandbox)),
+        "tested": UNTESTED not in sandbox.weak,
+        "extras": dict(sandbox.extras),
+        "broken": list(sandbox.broken),
+        "weak": list(sandbox.weak),
     }

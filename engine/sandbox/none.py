@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from engine.ports import GUARANTEES, SandboxPolicy
+from engine.ports import GUARANTEES, Sandbox, SandboxPolicy
 
 
-class NoSandbox:
-    """Implements `engine.ports.Sandbox`. `reason`: one sentence why there is none, for people."""
+class NoSandbox(Sandbox):
+    """`reason`: one sentence why there is none, for people."""
 
     name = "none"
-    overlays = False
-    weak: tuple[str, ...] = ()
 
     def __init__(self, reason: str = "") -> None:
         self.reason = reason

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from engine.ports import SandboxPolicy
+from engine.ports import Sandbox, SandboxPolicy
 from engine.sandbox.meanings import UNTESTED
 
 PROGRAM = Path("/usr/bin/sandbox-exec")
@@ -34,19 +34,15 @@ WEAK: tuple[str, ...] = (
 )
 
 
-class SandboxExec:
-    """Implements `engine.ports.Sandbox`. The environment is that of whoever starts the argv: exactly `env`."""
+class SandboxExec(Sandbox):
+    """The environment is that of whoever starts the argv: exactly `env`."""
 
     name = "sandbox-exec"
-    overlays = False
     net_by_port = True
-    reason: str = ""
     weak: tuple[str, ...] = WEAK
 
     def __init__(self, guarantees: Mapping[str, bool], program: Path = PROGRAM) -> None:
         self.guarantees: Mapping[str, bool] = dict(guarantees)
-        self.extras: Mapping[str, bool] = {}
-        self.broken: tuple[str, ...] = ()
         self._program = str(program)
 
     def wrap(self, argv: tuple[str, ...], cwd: Path, env: Mapping[str, str], policy: SandboxPolicy) -> tuple[str, ...]:
@@ -86,6 +82,8 @@ def _lines(policy: SandboxPolicy) -> Iterator[str]:
     if policy.hosts and policy.ports:
         ports = [f'(remote tcp "localhost:{int(port)}")' for port in policy.ports]
         yield _rule("allow", "network-outbound", ports)
+    own = [f'(local tcp "localhost:{int(port)}")' for port in policy.listen]
+    yield _rule("allow", "network-bind network-inbound", own)
 
 
 def _rule(word: str, operations: str, filters: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from engine.ports import SandboxPolicy
+from engine.ports import Sandbox, SandboxPolicy
 from engine.sandbox.meanings import UNTESTED
 
 WEAK: tuple[str, ...] = (
@@ -22,19 +22,14 @@ WEAK: tuple[str, ...] = (
 )
 
 
-class WindowsSandbox:
-    """Implements `engine.ports.Sandbox`. The environment is that of whoever starts the argv: exactly `env`."""
+class WindowsSandbox(Sandbox):
+    """The environment is that of whoever starts the argv: exactly `env`."""
 
     name = "windows"
-    overlays = False
-    net_by_port = False
-    reason: str = ""
     weak: tuple[str, ...] = WEAK
 
     def __init__(self, guarantees: Mapping[str, bool]) -> None:
         self.guarantees: Mapping[str, bool] = dict(guarantees)
-        self.extras: Mapping[str, bool] = {}
-        self.broken: tuple[str, ...] = ()
 
     def wrap(self, argv: tuple[str, ...], cwd: Path, env: Mapping[str, str], policy: SandboxPolicy) -> tuple[str, ...]:
         """Raises ValueError for overlays."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -70,6 +71,12 @@ class Judged:
     def new(self, path: str) -> bytes | None:
         """The file as the change has it."""
         return self.read(self.request.tree, path)
+
+    def is_accepted(self, path: str) -> bool:
+        """Whether a person accepted exactly what the change puts there."""
+        digest = self.request.accepted.get(path)
+        content = self.new(path) if digest else None
+        return content is not None and f"sha256:{hashlib.sha256(content).hexdigest()}" == digest
 
     def names(self, path: str) -> bool:
         """Whether the work order's `allow` names the path in full, without wildcards: a person wrote that exact

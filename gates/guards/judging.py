@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from engine.errors import GitError
 from engine.git.hub import Change, Hub
@@ -18,11 +19,19 @@ FETCHED_AT_ONCE = 64_000_000
 """Bytes of files that are read ahead in one go; what does not fit is read when it is asked for."""
 
 
+SPARES_ACCEPTED = frozenset({"paths", "protected", "binaries", "size"})
+"""Guards that say nothing about a golden that a person accepted to the byte. What could be hidden in it is looked for
+all the same."""
+
+
 def guard_change(hub: Hub, request: GuardRequest, redactor: Redactor = NOTHING_KNOWN) -> tuple[GuardResult, ...]:
     """Every guard's word on the change, from tree objects alone. `redactor` knows the values that agents are given.
     Raises GitError."""
     change = judged(hub, request, redactor)
-    return tuple(guard.judge(change) for guard in GUARDS)
+    if not request.accepted:
+        return tuple(guard.judge(change) for guard in GUARDS)
+    own = replace(change, rows=[row for row in change.rows if not change.is_accepted(row.path)])
+    return tuple(guard.judge(own if guard.name in SPARES_ACCEPTED else change) for guard in GUARDS)
 
 
 def judged(hub: Hub, request: GuardRequest, redactor: Redactor = NOTHING_KNOWN) -> Judged:

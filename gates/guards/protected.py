@@ -6,11 +6,14 @@ from engine.models.report import GuardResult
 from gates.guards.globs import compiled
 from gates.guards.guard import Judged, fold, shown
 from gates.guards.protected_tables import changes_tables
+from gates.guards.recorded import differences, fingerprint
 
 RECORDED_TRUTH: tuple[str, ...] = (
     *("**/__snapshots__/**", "**/snapshots/**", "**/*.snap", "**/*.snap.new", "**/golden/**", "**/goldens/**"),
     *("**/*.golden", "**/*.approved.*"),
 )
+GOLDENS: tuple[str, ...] = ("canary/golden/**",)
+"""What the canary is held against: no work order's allow is enough, a person accepts exactly the new content."""
 BUILT_IN: tuple[str, ...] = (
     # definitions of gates, canary and the swarm itself
     *("swarm.toml", "roadmap.toml", "canary/**", "**/Makefile", "**/GNUmakefile", "**/justfile", "**/.justfile"),
@@ -67,7 +70,8 @@ class ProtectedGuard:
 
     A work order may touch a protected file that its `allow` names in full, without wildcards: then a person wrote that
     exact permission. Of files that also say ordinary things (pyproject.toml, setup.cfg, package.json, Cargo.toml) only
-    the parts that decide what is proved are protected: see `protected_tables`.
+    the parts that decide what is proved are protected: see `protected_tables`. Of recorded truth, the word names the
+    content too, so that what a person allows is this and no other; goldens of the canary need that always.
     """
 
     name = "protected"
@@ -81,11 +85,16 @@ class ProtectedGuard:
             for row in change.rows
             if globs.fullmatch(key := fold(row.path)) or key in scripts or changes_tables(change, row)
         ]
-        refused = [path for path in touched if not change.names(path)]
+        goldens = compiled(GOLDENS)
+        refused = [path for path in touched if not change.names(path) or goldens.fullmatch(fold(path))]
         if refused:
             reason = f"{shown(refused)} is protected; a work order may change it only if its allow names it in full."
             recorded = compiled(RECORDED_TRUTH)
-            ask = "golden" if all(recorded.fullmatch(fold(path)) for path in refused) else "protected_file"
-            return GuardResult(rule=self.name, ok=False, reason=reason, paths=refused, ask=ask)
+            truths = [path for path in refused if recorded.fullmatch(fold(path))]
+            ask = "golden" if len(truths) == len(refused) else "protected_file"
+            if truths:
+                reason += f" A person may accept it as it is now ({fingerprint(change, truths)})."
+            facts = differences(change, truths)
+            return GuardResult(rule=self.name, ok=False, reason=reason, paths=refused, ask=ask, facts=facts)
         allowed = f"{shown(touched)} is protected, and the work order names it in full." if touched else ""
         return GuardResult(rule=self.name, ok=True, reason=allowed, paths=touched)

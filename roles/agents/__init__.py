@@ -9,16 +9,18 @@ from engine.errors import UserError
 from engine.ports import Agent, Executor
 from engine.process.programs import Programs
 from engine.text.redact import Redactor
+from roles.agents.acp.agent import AcpAgent
 from roles.agents.command import NOTHING_KNOWN, CommandAgent
 from roles.agents.script import ScriptAgent
 
 ADAPTERS: Mapping[str, Callable[[Executor, Programs, Path, Redactor], Agent]] = {
+    "acp": lambda executor, programs, _repository, redactor: AcpAgent(executor, programs, redactor),
     "command": lambda executor, programs, _repository, redactor: CommandAgent(executor, programs, redactor),
     "script": lambda executor, _programs, repository, redactor: ScriptAgent(executor, repository, redactor),
 }
 """Kind of agent (`[agents.NAME] kind`) -> how its adapter is made. A new adapter is one file and one line here."""
 
-COMES_LATER = frozenset({"acp", "model"})
+COMES_LATER = frozenset({"model"})
 
 
 def adapter_for(

@@ -73,16 +73,16 @@ async def perform(
     """
     side = SideFolder(run.side)
     await asyncio.to_thread(side.prepare, run, redactor)
-    environment = _environment(run.settings, side)
+    environment = environment_of(run.settings, side)
     spec = ProcessSpec(
         run_id=run.run_id,
-        argv=tuple(_filled(part, run, side) for part in command.argv),
+        argv=tuple(filled(part, run, side) for part in command.argv),
         cwd=run.workspace,
         env=environment.values,
         folder=run.folder,
         wall_s=run.wall_s,
         idle_s=run.idle_s,
-        policy=await asyncio.to_thread(_policy, run, command),
+        policy=await asyncio.to_thread(policy_of, run, command),
         quota=run.quota,
         secrets=environment.secrets,
     )
@@ -132,7 +132,7 @@ class SideFolder:
         self.prompt.write_bytes(redactor.redact_bytes(run.task.prompt.encode("utf-8")))
 
 
-def _environment(settings: AgentSettings, side: SideFolder) -> Environment:
+def environment_of(settings: AgentSettings, side: SideFolder) -> Environment:
     """The user's own home only where the settings name something in it; the sandbox shows no more than that of it."""
     home = Path.home() if settings.home or settings.home_rw else side.home
     own = {
@@ -148,7 +148,7 @@ def _environment(settings: AgentSettings, side: SideFolder) -> Environment:
     return allowed_environment({**settings.env, **{name: str(path) for name, path in own.items()}})
 
 
-def _policy(run: AgentRun, command: Command) -> SandboxPolicy:
+def policy_of(run: AgentRun, command: Command) -> SandboxPolicy:
     home = Path.home()
     return SandboxPolicy(
         writable=(run.workspace, run.side, *(home / name for name in run.settings.home_rw)),
@@ -158,7 +158,7 @@ def _policy(run: AgentRun, command: Command) -> SandboxPolicy:
     )
 
 
-def _filled(part: str, run: AgentRun, side: SideFolder) -> str:
+def filled(part: str, run: AgentRun, side: SideFolder) -> str:
     """One argument with its placeholders filled in; other braces stand for themselves."""
     for name, path in (("prompt_file", side.prompt), ("task_file", side.task), ("workspace", run.workspace)):
         part = part.replace(f"{{{name}}}", str(path))

@@ -180,7 +180,7 @@ def flow_lines(canaries: Sequence[CanaryRecord], number: int, flow: str, files: 
             title("Definition"),
             line(f"{steps} steps, driver {files.flow.driver}, timeout {files.flow.timeout:g} s"),
         ]
-        lines.append(line("starts ", Span(" ".join(files.flow.start.run), "plain"), hang=7))
+        lines.append(line("starts ", Span(" ".join(files.flow.argv), "plain"), hang=7))
     return lines
 
 

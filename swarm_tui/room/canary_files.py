@@ -5,24 +5,34 @@ from __future__ import annotations
 
 import difflib
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from canary.golden import DEFAULT_MASK, GoldenError, compare, parse_trace, trace_to_golden
+from canary.golden_files import lookups, renderer_of
 from engine.artifacts import ArtifactStore
 from engine.errors import SwarmError
 from engine.folders import StateFolder
 from engine.git.hub import Hub
 from engine.loading import load_definitions
+from engine.models.event import Event
 from engine.models.flow import Flow, Sample
+from swarm_tui.room.canary_story import KINDS
+
+if TYPE_CHECKING:
+    from swarm_tui.room.source import Source
 
 EVENTS_SAID = 8
 """Differing events that are told field by field."""
 ROWS_SAID = 40
 VALUE_CHARS = 300
+PACE_S = 0.001
+"""Reading the past lets the room draw between slices."""
+SLICE = 250
 
 
 @dataclass(frozen=True)
@@ -75,9 +85,9 @@ def flow_files(folders: StateFolder, commit: str, row: Mapping[str, Any]) -> Flo
     difference = _text(found.get("difference"))
     differing: tuple[EventDifference, ...] = ()
     if golden and hub is not None and flow is not None and seen:
-        wanted = _golden(hub, commit, golden, notes)
+        golden, wanted = _golden(hub, commit, golden, renderer_of(seen), notes)
         if wanted:
-            told = compare(wanted, seen, flow.judge.mask, flow.judge.order)
+            told = compare(wanted, seen, flow.judge.mask, flow.judge.order, flow.judge.tolerances)
             difference = difference or (told.text if told else "")
             differing = tuple(differences(wanted, seen, flow.judge.mask)) if difference else ()
     return FlowFiles(
@@ -172,16 +182,17 @@ def _events(path: Path | None, what: str, notes: list[str]) -> list[dict[str, An
         return []
 
 
-def _golden(hub: Hub, commit: str, path: str, notes: list[str]) -> list[dict[str, Any]]:
+def _golden(hub: Hub, commit: str, golden: str, renderer: str, notes: list[str]) -> tuple[str, list[dict[str, Any]]]:
+    """The path that counts for this system and renderer, and what stands there."""
+    path = golden
     try:
-        raw = hub.read_file(commit, path)
-        if raw is None:
-            notes.append(f"the golden {path} is not in commit {commit[:10]}")
-            return []
-        return parse_trace(raw)
+        for path in lookups(golden, renderer):
+            if (raw := hub.read_file(commit, path)) is not None:
+                return path, parse_trace(raw)
+        notes.append(f"the golden {golden} is not in commit {commit[:10]}")
     except (SwarmError, GoldenError) as error:
         notes.append(f"the golden {path} cannot be read: {error}")
-        return []
+    return golden, []
 
 
 def _definition(folders: StateFolder, commit: str, name: str, notes: list[str]) -> tuple[Flow | None, Hub | None]:
@@ -196,3 +207,16 @@ def _definition(folders: StateFolder, commit: str, name: str, notes: list[str]) 
     if flow is None:
         notes.append(f"commit {commit[:10]} does not define this flow")
     return flow, hub
+
+
+def events_for_stories(source: Source, after: int, upto: int, pace_s: float = PACE_S) -> list[Event]:
+    """Events of the kinds that stories are made of, up to a seq. Nothing when the journal cannot be read."""
+    found: list[Event] = []
+    try:
+        while after < upto:
+            found += [event for event in source.events(after, min(SLICE, upto - after)) if event.kind in KINDS]
+            after += SLICE
+            time.sleep(pace_s)
+    except SwarmError:
+        return []
+    return found

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from engine import canary_policy
 from engine.models.event import Event
 from engine.text.sanitise import sanitise_line
 from swarm_tui.room import words
@@ -23,7 +22,7 @@ KINDS = frozenset(
     }
 )  # fmt: skip
 """Events that a story may be told of."""
-PURPOSES = {"first": "run", "rerun": "again", "control": "control", "culprit": "suspect"}
+PURPOSES = {"first": "run", "rerun": "again", "control": "control", "culprit": "suspect", "compare": "samples"}
 SHORT = 10
 
 
@@ -126,7 +125,7 @@ def _judged(t: _Telling, event: Event, f: Fields) -> None:
 
 
 def _frozen(t: _Telling, event: Event, f: Fields) -> None:
-    if t.about[:12] in f["reason"]:
+    if t.about[:12] in f["reason"] and not t.frozen:
         t.frozen = True
         t.say(event, "❄", "landing is frozen", "bad")
 
@@ -266,7 +265,7 @@ def suspects_of(state: State, about: str) -> list[Suspect]:
     regression = next((each for each in reversed(state.regressions) if each.commit == about), None)
     if regression is None:
         return []
-    wanted = _wanted(state, regression)
+    wanted = _wanted(regression)
     return [
         Suspect(
             landing.commit,
@@ -278,18 +277,9 @@ def suspects_of(state: State, about: str) -> list[Suspect]:
     ]
 
 
-def _wanted(state: State, regression: Regression) -> str:
-    """The commit that the search runs next; "" when it is over."""
-    if regression.done:
-        return ""
-    probes = [
-        canary_policy.Probe(commit, "culprit", run.verdict, run.reason, run.flow)
-        for commit, runs in regression.probes.items()
-        for run in runs
-    ]
-    commits = [landing.commit for landing in regression.suspects]
-    step = canary_policy.culprit(commits, probes, state.last_good or None)
-    return step.commit if isinstance(step, canary_policy.Next) else ""
+def _wanted(regression: Regression) -> str:
+    """The commit that the search runs now."""
+    return "" if regression.done else regression.running
 
 
 def _probed(regression: Regression, commit: str, is_next: bool) -> tuple[str, str]:

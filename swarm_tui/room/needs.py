@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from engine.golden_state import pending
 from engine.state import Approval, State
 from engine.status import problems_of
 from engine.text.sanitise import sanitise_line
 
-NeedKind = Literal["approval", "parked", "frozen", "publish", "problem"]
+NeedKind = Literal["approval", "parked", "frozen", "publish", "problem", "golden"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Need:
 
 
 def needs_of(state: State) -> list[Need]:
-    """Oldest approvals first, then frozen landing, parked work orders, publishing, and problems of the set-up."""
+    """Oldest approvals first, then goldens, frozen landing, parked work orders, publishing, problems of the set-up."""
     found: list[Need] = []
     asked: set[str] = set()
     for approval in sorted(pending_approvals(state), key=lambda one: one.asked_at):
@@ -39,7 +40,11 @@ def needs_of(state: State) -> list[Need]:
                 sanitise_line(approval.why), "approve or deny it", approval.order, approval.asked_at,
             )
         )  # fmt: skip
-    if state.frozen:
+    for one in pending(state.goldens.values()):
+        title = f"{sanitise_line(one.path)} {'differs' if one.was else 'is not recorded yet'}"
+        why, do = sanitise_line(one.said), "accept or reject it"
+        found.append(Need(f"golden:{one.id}", "golden", one.id, title, why, do, one.order, one.seen_at))
+    if state.frozen and state.frozen_kind != "confirm":
         reason = sanitise_line(state.frozen)
         found.append(Need("frozen", "frozen", "", "landing is frozen", reason, "see the canary (4)"))
     for order in state.orders.values():

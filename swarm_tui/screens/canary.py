@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
@@ -12,7 +11,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import ContentSwitcher, Footer
 
-from engine.errors import SwarmError
 from engine.models.event import Event
 from engine.text.sanitise import sanitise_line
 from swarm_tui.room import words
@@ -29,9 +27,10 @@ from swarm_tui.room.canary_facts import (
     story_lines,
     whose,
 )
-from swarm_tui.room.canary_files import FlowFiles, flow_files
+from swarm_tui.room.canary_files import FlowFiles, events_for_stories, flow_files
 from swarm_tui.room.canary_story import KINDS, PURPOSES, Beat, story_of
 from swarm_tui.room.changes import Changes
+from swarm_tui.room.golden_facts import waiting_of
 from swarm_tui.screens.room_screen import RoomScreen
 from swarm_tui.screens.zoom import toggle_zoom, zoom
 from swarm_tui.widgets.canary import sparkline
@@ -43,7 +42,6 @@ from swarm_tui.widgets.rows import Cell, Column, Rows
 
 if TYPE_CHECKING:
     from engine.history import CanaryRecord
-    from swarm_tui.room.source import Source
 
 RUN_COLUMNS = (
     Column("run", 8),
@@ -59,9 +57,6 @@ FLOW_COLUMNS = (
     Column("time", 5, right=True),
 )
 VIEWS = ("flow", "golden", "log", "trace")
-PACE_S = 0.001
-"""Reading the past lets the room draw between slices."""
-SLICE = 250
 
 
 class CanaryScreen(RoomScreen):
@@ -81,6 +76,7 @@ class CanaryScreen(RoomScreen):
         Binding("l", "view('log')", "Log", id="canary.log"),
         Binding("e", "view('trace')", "Events", id="canary.trace"),
         Binding("enter,o", "order", "Work order", id="canary.order"),
+        Binding("D", "goldens", "Goldens", id="canary.goldens"),
         Binding("z", "zoom", "Zoom", show=False, id="canary.zoom"),
     ]
 
@@ -183,10 +179,10 @@ class CanaryScreen(RoomScreen):
         source, upto = self.room.source, self.room.state.seq
         seqs = self.room.history.events_of.get(order_of(self.room, about))
         after = seqs[0] - 1 if seqs else 0
-        events = await asyncio.to_thread(_events_for_stories, source, after, upto)
+        events = await asyncio.to_thread(events_for_stories, source, after, upto)
         if self.about == about and self.lives:
             read_to = self.room.state.seq
-            self._events, self._read_to = [*events, *_events_for_stories(source, upto, read_to, pace_s=0.0)], read_to
+            self._events, self._read_to = [*events, *events_for_stories(source, upto, read_to, pace_s=0.0)], read_to
             self._tell_story()
 
     # -- the selected run and flow -------------------------------------------------------------------------------
@@ -349,6 +345,10 @@ class CanaryScreen(RoomScreen):
         else:
             self.room_app.say(f"no work order stands behind this commit: it is {whose(self.room, self.about)}")
 
+    def action_goldens(self) -> None:
+        """Open the goldens that wait, first of all one of this flow."""
+        self.room_app.action_open_goldens(waiting_of(self.room.state, self._flow))
+
     def action_judgement(self, way: int) -> None:
         all_ = judgements(self.room.history.canaries)
         at = all_.index(self.about) + way if self.about in all_ else -1
@@ -386,16 +386,3 @@ class CanaryScreen(RoomScreen):
 
 def _glyph(verdict: object) -> str:
     return words.sign(words.VERDICTS, str(verdict)).glyph
-
-
-def _events_for_stories(source: Source, after: int, upto: int, pace_s: float = PACE_S) -> list[Event]:
-    """Events of the kinds that stories are made of, up to a seq. Nothing when the journal cannot be read."""
-    found: list[Event] = []
-    try:
-        while after < upto:
-            found += [event for event in source.events(after, min(SLICE, upto - after)) if event.kind in KINDS]
-            after += SLICE
-            time.sleep(pace_s)
-    except SwarmError:
-        return []
-    return found

@@ -22,6 +22,7 @@ from swarm_tui.widgets.sheet import Sheet
 KINDS: dict[str, Sign] = {
     "approval": Sign("?", "approval", "attention"),
     "parked": Sign("P", "parked", "attention"),
+    "golden": Sign("≠", "golden", "attention"),
     "frozen": Sign("❄", "frozen", "bad"),
     "publish": Sign("⇡", "publishing", "attention"),
     "problem": Sign("!", "problem", "bad"),
@@ -167,7 +168,7 @@ class InboxScreen(RoomScreen):
         if need is None:
             return False
         if action == "open":
-            return need.kind in ("approval", "parked", "frozen")
+            return need.kind in ("approval", "parked", "frozen", "golden")
         if action == "log":
             return bool(self.room.history.runs_of.get(need.order))
         return bool(need.order) and (action == "order" or need.kind == "parked")
@@ -179,6 +180,8 @@ class InboxScreen(RoomScreen):
             return
         if need.kind == "approval":
             self.room_app.open_approval(need.ident)
+        elif need.kind == "golden":
+            self.room_app.action_open_goldens(need.ident)
         elif need.kind == "parked":
             self.room_app.action_open_order(need.order)
         elif need.kind == "frozen":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 
-from engine.train_status import train_rows
+from engine.train_status import train_rows, trial_of
 from swarm_tui.room import words
 from swarm_tui.room.changes import Changes
 from swarm_tui.widgets.pane import Pane
@@ -15,6 +15,7 @@ from swarm_tui.widgets.rows import Cell, Column, Rows
 
 if TYPE_CHECKING:
     from engine.history import GateRecord
+    from engine.models.status import TrainStatus
     from swarm_tui.room.room import Room
 
 JUDGED = 40
@@ -36,6 +37,7 @@ class TrainPane(Pane):
     def __init__(self) -> None:
         super().__init__(id="train")
         self._room: Room | None = None
+        self._train: dict[str, TrainStatus] = {}
 
     def contents(self) -> ComposeResult:
         yield Rows(COLUMNS, self._cells, empty="nothing is on its way to main", id="train-rows")
@@ -48,12 +50,20 @@ class TrainPane(Pane):
         self._room = room
         running = room.history.running_gates()
         if changes:
+            self._train = {row.change: row for row in train_rows(room.state)}
             self.rows.show(_keys(room, running))
             self.rows.touch()
             queue = len(room.state.queue())
             self.head("Gates", f"train {queue}" if queue else "train empty")
         else:
-            self.rows.touch({f"{gate.change}{CUT}{gate.tree}" for gate in running})
+            self.rows.touch({key for gate in running for key in self._keys_of(room, gate)})
+
+    def _keys_of(self, room: Room, gate: GateRecord) -> list[str]:
+        """The rows that tell of a running gate: its own, and those of the changes that are tried with it."""
+        change = room.state.changes.get(gate.change)
+        trial = trial_of(room.state, change) if change is not None else None
+        beside = [name for name in trial.test if name in self._train] if trial is not None else []
+        return [f"{gate.change}{CUT}{gate.tree}", *(_newest(room, name) for name in beside)]
 
     def _cells(self, key: str) -> Sequence[Cell]:
         from engine.text.sanitise import sanitise_line
@@ -61,11 +71,11 @@ class TrainPane(Pane):
         room = self._room
         assert room is not None
         change, tree = split_key(key)
-        gates = latest(room.history.gates_on(change, tree)) if tree else []
-        own = room.history.gates_of.get(change)
-        place = next((str(at + 1) for at, each in enumerate(room.state.queue()) if each.id == change), "")
-        if own and own[-1].tree != tree:
-            place = ""  # what it was merged with is past
+        row = self._train.get(change)
+        if row is not None and key != _newest(room, change):
+            row = None  # what it was merged with is past
+        gates = _gates(room, change, tree, row)
+        place = str(row.place) if row is not None else ""
         known = room.state.changes.get(change)
         name = known.order or "a person" if known else change or "main"
         ends = [gate.ended_at or room.now for gate in gates]
@@ -74,8 +84,10 @@ class TrainPane(Pane):
             if ends
             else ""
         )
-        text, tone = told(room, change, gates)
-        if row := next((row for row in train_rows(room.state) if row.change == change and row.assumed), None):
+        text, tone = told(room, change, gates) if row is None or gates else _waits(room, row)
+        if row is not None and gates and row.beside:
+            text += f"  · with {', '.join(row.beside)}"
+        if row is not None and gates and row.assumed:
             text += f"  · if {', '.join(row.assumed)} {'lands' if len(row.assumed) == 1 else 'land'} first"
         return (Cell(place, "busy"), Cell(sanitise_line(name)), Cell(sanitise_line(text), tone), Cell(took, "quiet"))
 
@@ -90,8 +102,7 @@ def _keys(room: Room, running: Sequence[GateRecord]) -> list[str]:
     """The train in its order, then what else is being gated, then what was judged last."""
     keys: dict[str, None] = {}
     for change in room.state.queue():
-        own = room.history.gates_of.get(change.id, [])
-        keys[f"{change.id}{CUT}{own[-1].tree if own else ''}"] = None
+        keys[_newest(room, change.id)] = None
     for gate in running:
         keys.setdefault(f"{gate.change}{CUT}{gate.tree}")
     for gate in reversed(room.history.gates[-200:]):
@@ -99,6 +110,34 @@ def _keys(room: Room, running: Sequence[GateRecord]) -> list[str]:
             break
         keys.setdefault(f"{gate.change}{CUT}{gate.tree}")
     return list(keys)
+
+
+def _newest(room: Room, change: str) -> str:
+    """The key of a queued change's row: the tree that its own gates ran on last."""
+    own = room.history.gates_of.get(change, [])
+    return f"{change}{CUT}{own[-1].tree if own else ''}"
+
+
+def _gates(room: Room, change: str, tree: str, row: TrainStatus | None) -> list[GateRecord]:
+    """The gates of a tree; of a change on the train those that run for it now, alone or with others: the journal has
+    them under the last of the group. What a trial that was given up had run says nothing."""
+    own = latest(room.history.gates_on(change, tree)) if tree else []
+    if row is None:
+        return own
+    trial = trial_of(room.state, room.state.changes[change])
+    if trial is None:
+        return own if any(not gate.result for gate in own) else []
+    if trial.verdict is not None:
+        return []
+    head = trial.test[-1]
+    since = [gate for gate in room.history.gates_of.get(head, []) if gate.started_at >= trial.begun_at]
+    return latest(room.history.gates_on(head, since[-1].tree)) if since else []
+
+
+def _waits(room: Room, row: TrainStatus) -> tuple[str, str]:
+    """What `swarm train` says of it, and its tone."""
+    person = row.waits_for.startswith("a person") or bool(room.state.frozen)
+    return f"waits for {row.waits_for}", "attention" if person else "quiet"
 
 
 def latest(gates: Sequence[GateRecord]) -> list[GateRecord]:

@@ -14,6 +14,7 @@ from benchmarks.table import as_json, as_text
 
 WITHOUT_AN_ENGINE = (
     "journal",
+    "judge",
     "text",
 )
 

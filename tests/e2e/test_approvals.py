@@ -25,6 +25,7 @@ def lasting(desk: Desk, path: str) -> str:
     return desk.git("show", f"main:{path}")
 
 
+@pytest.mark.slow
 def test_an_order_that_asks_is_parked_and_shown(make_desk: MakeDesk) -> None:
     desk = make_desk(ASKS, order("other", "write b.txt hello"))
     ended, ident = asked(desk)
@@ -86,6 +87,7 @@ def test_a_running_engine_takes_the_answer_and_goes_on(make_desk: MakeDesk) -> N
     assert lasting(desk, "ran.txt") == "7"
 
 
+@pytest.mark.slow
 def test_an_unknown_id_is_refused_without_an_engine_too(make_desk: MakeDesk) -> None:
     desk = make_desk()
     assert desk.until_idle().code == 0

@@ -80,6 +80,7 @@ BROKEN: list[tuple[str, str, tuple[str, ...]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     BROKEN,
@@ -288,6 +289,7 @@ def test_one_interrupt_finishes_what_runs_and_takes_nothing_new(make_desk: MakeD
     assert desk.has("b.txt")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are another thing there")
 def test_two_interrupts_stop_now_and_keep_the_work(make_desk: MakeDesk) -> None:
     desk = make_desk(order("one", "write a.txt hello", "say wrote", "wait"))
@@ -346,6 +348,7 @@ def test_a_reader_who_goes_away_does_not_end_the_night(make_desk: MakeDesk, word
     assert desk.has("a.txt")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes break in another way there")
 def test_a_closed_pipe_ends_a_listing_quietly(make_desk: MakeDesk) -> None:
     desk = make_desk()

@@ -113,6 +113,7 @@ def test_a_test_that_is_gone_is_noticed_once_the_base_was_gated(make_desk: MakeD
     assert ", 1 lost\n" in told
 
 
+@pytest.mark.slow
 def test_a_dirty_working_tree_is_said(make_desk: MakeDesk) -> None:
     desk = make_desk()
     assert desk.swarm("gates").stderr == ""

@@ -52,6 +52,7 @@ def dies(night: Night, kinds: str, side: str, nth: int = 1) -> bool:
     return code != 0
 
 
+@pytest.mark.slow
 def test_one_landing_killed_at_each_of_its_boundaries(tmp_path: Path) -> None:
     night = Night(tmp_path)
     night.order("a", {"tiny/a.py": "A = 1\n"})
@@ -172,6 +173,7 @@ def kill(night: Night, engine: subprocess.Popen[bytes]) -> None:
     engine.wait()
 
 
+@pytest.mark.slow
 def test_a_gate_that_outlives_its_engine_is_adopted_and_runs_once(tmp_path: Path) -> None:
     night = Night(tmp_path)
     night.until_idle()
@@ -215,6 +217,7 @@ def test_a_gate_that_nobody_wants_any_more_is_ended(tmp_path: Path) -> None:
     night.assert_sound()
 
 
+@pytest.mark.slow
 def test_changes_that_are_tried_together_survive_a_kill_at_every_step_of_their_landing(tmp_path: Path) -> None:
     """Between the intent and the ref, between the ref and its journal: no one lands twice, none is lost."""
     night = Night(tmp_path)

@@ -50,6 +50,7 @@ def test_an_order_lands_with_a_report_that_anyone_can_check(night: Night) -> Non
     night.assert_sound()
 
 
+@pytest.mark.slow
 def test_a_tampered_report_is_believed_by_nobody(night: Night) -> None:
     night.order("a", {"tiny/a.py": "A = 1\n"})
     night.until_idle()

@@ -75,6 +75,7 @@ def test_a_no_goes_to_the_agent_with_its_reason(make_desk: MakeDesk) -> None:
     assert events(desk, "approval_answered")[0].fields["why"] == "not on a Friday"
 
 
+@pytest.mark.slow
 def test_what_is_typed_while_a_question_comes_up_answers_nothing(make_desk: MakeDesk) -> None:
     desk = room_desk(make_desk, ASKS)
     terminal = room(desk)

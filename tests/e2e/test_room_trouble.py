@@ -72,6 +72,7 @@ def test_a_stalled_terminal_holds_up_nobody_else(make_desk: MakeDesk, seconds: i
     assert engine(desk)
 
 
+@pytest.mark.slow
 def test_a_storm_of_sizes_leaves_the_room_alive(make_desk: MakeDesk) -> None:
     desk = room_desk(make_desk, order("one", "write a.txt hello"))
     terminal = room(desk)
@@ -86,6 +87,7 @@ def test_a_storm_of_sizes_leaves_the_room_alive(make_desk: MakeDesk) -> None:
     assert terminal.wait() == 0, terminal.framed()
 
 
+@pytest.mark.slow
 def test_a_size_that_comes_back_before_the_room_looks_is_drawn_again(make_desk: MakeDesk) -> None:
     desk = room_desk(make_desk, order("one", "write a.txt hello"))
     terminal = room(desk)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,6 +63,10 @@ class Odds:
     crash: float = 0.02
     flakes: float = 0.0
     """Of each test of `FLAKY_TESTS`, until an order has mended it."""
+    flaky_canary: float = 0.0
+    """Of each canary run: that it shows the wrong colour."""
+    slower: float = 0.0
+    """Of each comparison: that samples are worse."""
 
 
 @dataclass
@@ -90,6 +94,9 @@ class SimulatedNight:
     judged_first: list[str] = field(default_factory=list)
     checkout: str = "c0"
     """Where the user's own main points."""
+    held: Callable[[Action], bool] = lambda _action: False
+    """What does not end while anything else can."""
+    policy: str = "p1"
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
@@ -141,7 +148,7 @@ class SimulatedNight:
         self.finished.clear()
         self.emit(NewEvent("engine_started", {"epoch": self.epoch, "version": "0", "pid": 1}))
         for intent in list(self.state.intents.values()):
-            self.emit(NewEvent("intent_abandoned", {"effect_id": intent["effect_id"], "reason": "restart"}))
+            self.settle(intent)
         for order in list(self.state.orders.values()):
             if order.phase == "running":
                 self.emit(
@@ -160,7 +167,7 @@ class SimulatedNight:
                     ),
                     NewEvent("run_interrupted", {"why": "restart"}, order.spec.id, order.run),
                 )
-        self.emit(NewEvent("settings_read", {"policy": "p1", "settings": "s", "bootstrap": False}))
+        self.emit(NewEvent("settings_read", {"policy": self.policy, "settings": "s", "bootstrap": False}))
         self.emit(
             NewEvent(
                 "roadmap_read",
@@ -172,6 +179,10 @@ class SimulatedNight:
                 },
             )
         )
+
+    def settle(self, intent: dict[str, Any]) -> None:
+        """Of what a crash left half-done: main has not moved."""
+        self.emit(NewEvent("intent_abandoned", {"effect_id": intent["effect_id"], "reason": "restart"}))
 
     # -- invariants ----------------------------------------------------------------------------------------------
 
@@ -220,7 +231,8 @@ class SimulatedNight:
                 self.pending[key] = action
                 self.begin(action)
         if self.pending:
-            key = self.random.choice(sorted(self.pending))
+            free = [key for key in sorted(self.pending) if not self.held(self.pending[key])]
+            key = self.random.choice(free or sorted(self.pending))
             self.now += self.random.random() * 60
             self.finished.add(key)
             self.finish(self.pending.pop(key))
@@ -349,7 +361,14 @@ class SimulatedNight:
             self.emit(NewEvent("change_queued", {"change": a.change, "guards": []}, order))
 
     def _report(
-        self, kind: str, tree: frozenset[str], base: frozenset[str], change: str, order: str, trial: str = ""
+        self,
+        kind: str,
+        tree: frozenset[str],
+        base: frozenset[str],
+        change: str,
+        order: str,
+        trial: str = "",
+        policy: str = "",
     ) -> None:
         digest = f"sha256:{len(self.report_of):08d}"
         told = self._flaky_tests(kind, fair="red" if self.tree_is_red(tree) else "green")
@@ -365,7 +384,7 @@ class SimulatedNight:
                     "tree": self.tree_id(tree),
                     "base": self.tree_id(base),
                     "base_commit": "",
-                    "policy": self.state.policy,
+                    "policy": policy or self.state.policy,
                     "change": change,
                     "reasons": ["red"] if result == "red" else [],
                     "trial": trial,
@@ -499,20 +518,20 @@ class SimulatedNight:
     def _RunCanary(self, a: RunCanary) -> None:  # noqa: N802
         if a.purpose == "first":
             self.judged_first.append(a.commit)
-        verdict = "FAIL" if self.canary_is_red(self.commits[a.commit]) else "PASS"
-        self.emit(
-            NewEvent(
-                "canary_finished",
-                {
-                    "commit": a.commit,
-                    "about": a.about,
-                    "purpose": a.purpose,
-                    "verdict": verdict,
-                    "reason": "r",
-                    "flow": "smoke" if verdict == "FAIL" else "",
-                },
-            )
-        )
+        verdict, reason = self.canary_says(a)
+        flow = "smoke" if verdict == "FAIL" else ""
+        fields = {"commit": a.commit, "about": a.about, "purpose": a.purpose, "reason": reason, "flow": flow}
+        row = {"flow": "smoke", "verdict": verdict, "reason": reason, "duration_s": 1.0}
+        self.emit(NewEvent("canary_finished", {**fields, "verdict": verdict, "flows": [row]}))
+
+    def canary_says(self, a: RunCanary) -> tuple[str, str]:
+        """(verdict, reason)."""
+        if a.purpose == "compare":
+            return ("FAIL", "frame_ms 10 to 13 ms") if self.random.random() < self.odds.slower else ("PASS", "")
+        red = self.canary_is_red(self.commits[a.commit])
+        if self.odds.flaky_canary and self.random.random() < self.odds.flaky_canary:
+            red = not red
+        return ("FAIL", "wrong colour") if red else ("PASS", "")
 
     def _FileBug(self, a: FileBug) -> None:  # noqa: N802
         regression = next(r for r in self.state.regressions if r.commit == a.commit)

@@ -394,12 +394,6 @@ def test_publishing_by_push_and_by_pull_request_is_taken() -> None:
     parse_settings(f'{both}[merge]\nland_via = "pull_request"\n', flows={"canary/smoke.toml": FLOW})
 
 
-def test_what_is_weaker_than_it_sounds_is_a_warning() -> None:
-    text = '[[gate]]\nname = "g"\nrun = ["x"]\nwhen = ["canary"]\n'
-    found = [problem.what for problem in read_settings(text).problems if problem.level == "warning"]
-    assert any("gates after landing" in what for what in found)
-
-
 def test_hosts_that_allow_nothing_are_errors_with_their_place() -> None:
     """One that is silently ignored would be missed in the middle of the night."""
     text = '[agents.a]\nkind = "command"\nrun = ["x"]\nnetwork = ["a.example", "https://example.org", "localhost"]\n'

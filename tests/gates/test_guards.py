@@ -33,7 +33,7 @@ async def test_paths_match_case_exactly(bench: Bench) -> None:
         "conftest.py",
         "tests/deep/conftest.py",
         "pytest.ini",
-        "canary/golden/a.jsonl",
+        "tests/golden/a.jsonl",
         ".github/workflows/ci.yml",
         ".GITHUB/workflows/ci.yml",
         "crates/a/build.rs",

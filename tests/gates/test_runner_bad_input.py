@@ -26,6 +26,7 @@ async def test_output_that_is_no_utf8_is_kept_byte_by_byte(bench: Bench) -> None
     assert bytes(range(256)) in bench.store.get(result.log)
 
 
+@pytest.mark.slow
 async def test_a_flood_of_output_is_cut_with_a_line_that_says_so(bench: Bench) -> None:
     flood = "import sys\nfor _ in range(1100): sys.stdout.write('x' * 1023 + '\\n')\n"
     small = only((await bench.gates(bench.base_tree, python(flood))).report)

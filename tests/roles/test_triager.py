@@ -63,3 +63,26 @@ def test_long_ids_stay_ids_and_stay_different() -> None:
 
 def test_a_persons_commit_can_be_the_culprit() -> None:
     assert order(replace(SEEN, work_order="person-c0ffeec0ffee", allow=(), item="")).id == "bug-person-c0ffeec0ffee-1"
+
+
+def test_how_to_see_it_and_what_the_red_run_left_are_told() -> None:
+    goal = order(replace(SEEN, artifacts={"trace": "sha256:" + "a" * 64})).goal
+    assert f"swarm canary {SEEN.commit}" in goal
+    assert "trace: sha256:aaaa" in goal
+    assert "artifact store" not in order(SEEN).goal
+
+
+def test_a_range_names_its_commits() -> None:
+    among = ("a" * 40, "b" * 40)
+    ranged = replace(SEEN, work_order="range-c0ffeec0ffee", suspects=among, probability=0.97, allow=(), item="")
+    goal = order(ranged).goal
+    assert all(commit[:12] in goal for commit in among)
+    assert "probability 0.97" in goal
+    assert "The work order was" not in goal
+
+
+def test_what_is_only_slower_is_a_refactoring_that_takes_nothing_back() -> None:
+    slower = order(replace(SEEN, slower=True))
+    assert slower.kind == "refactor"
+    assert "put back" not in slower.goal
+    assert "nothing was taken" in slower.goal

@@ -94,6 +94,7 @@ SCREENS: dict[str, Callable[[RoomApp], Any]] = {
     "run": lambda app: app.action_open_run("one.1"),
     "gates": lambda app: app.action_open_gates("", COMMIT),
     "canary": lambda app: app.action_open_canary(COMMIT),
+    "goldens": lambda app: app.action_open_goldens(),
     "inbox": lambda app: app.action_approvals(),
     "metrics": lambda app: app.action_metrics(),
     "timeline": lambda app: app.action_timeline(),

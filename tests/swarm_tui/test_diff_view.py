@@ -127,6 +127,7 @@ async def test_another_difference_begins_at_its_top() -> None:
         assert screen(view)[0] == " z  new  +99 -0"
 
 
+@pytest.mark.slow
 async def test_no_character_of_a_long_line_is_lost_at_any_width() -> None:
     text = "".join(chr(ord("a") + number % 26) for number in range(300))
     long = Difference("1" * 40, "2" * 40, (FileDiff("a", "A", 1, 0, (DiffLine("added", 1, text),) * 9),))

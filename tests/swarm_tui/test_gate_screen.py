@@ -90,6 +90,7 @@ async def test_n_and_p_go_from_failure_to_failure_and_round(tmp_path: Path, fold
         await until(pilot, lambda: screen.log_view.test.endswith("test_wide"))
 
 
+@pytest.mark.slow
 async def test_the_log_goes_to_the_failing_test_even_far_down(tmp_path: Path, folders: StateFolder) -> None:
     log = "before\n" * 5_000 + LOG + "behind\n" * 5_000
     async with opened(red_night(tmp_path, folders, log_text=log)) as (pilot, screen):
@@ -98,6 +99,7 @@ async def test_the_log_goes_to_the_failing_test_even_far_down(tmp_path: Path, fo
         await until(pilot, lambda: "AssertionError: 3 != 4" in shown(pilot.app))
 
 
+@pytest.mark.slow
 async def test_the_filter_keeps_matching_tests_and_escape_brings_all_back(tmp_path: Path, folders: StateFolder) -> None:
     async with opened(red_night(tmp_path, folders)) as (pilot, screen):
         await until(pilot, lambda: len(screen.tests.keys) == 5)
@@ -113,6 +115,7 @@ async def test_the_filter_keeps_matching_tests_and_escape_brings_all_back(tmp_pa
         assert pilot.app.screen is not screen
 
 
+@pytest.mark.slow
 async def test_in_the_log_slash_searches_the_log(tmp_path: Path, folders: StateFolder) -> None:
     async with opened(red_night(tmp_path, folders)) as (pilot, screen):
         await until(pilot, lambda: len(screen.tests.keys) == 5)
@@ -124,6 +127,7 @@ async def test_in_the_log_slash_searches_the_log(tmp_path: Path, folders: StateF
         assert screen.tests.key.endswith("test_cut")
 
 
+@pytest.mark.slow
 async def test_earlier_trees_of_the_change_are_stepped_through(tmp_path: Path, folders: StateFolder) -> None:
     before = [gate_started(tree=OTHER_TREE), gate_started("stress", OTHER_TREE)]
     async with opened(red_night(tmp_path, folders, *before)) as (pilot, screen):
@@ -199,6 +203,7 @@ async def test_hostile_names_and_reasons_are_drawn_as_they_are(tmp_path: Path, f
         assert "\x07" not in text
 
 
+@pytest.mark.slow
 async def test_missing_logs_and_reports_are_said(tmp_path: Path, folders: StateFolder) -> None:
     store = ArtifactStore(folders.artifacts)
     gate = a_gate(store)
@@ -212,6 +217,7 @@ async def test_missing_logs_and_reports_are_said(tmp_path: Path, folders: StateF
         await until(pilot, lambda: "the report cannot be shown" in shown(pilot.app))
 
 
+@pytest.mark.slow
 async def test_main_itself_and_a_change_without_any_gate(tmp_path: Path, folders: StateFolder) -> None:
     writer = a_night(tmp_path, gate_started(change=""))
     async with opened(writer, change="") as (pilot, screen):
@@ -223,7 +229,9 @@ async def test_main_itself_and_a_change_without_any_gate(tmp_path: Path, folders
         assert pilot.app.screen is screen
 
 
-@pytest.mark.parametrize("size", [(40, 10), (80, 24), (200, 50)])
+@pytest.mark.parametrize(
+    "size", [(40, 10), *(pytest.param(each, marks=pytest.mark.slow) for each in ((80, 24), (200, 50)))]
+)
 async def test_every_size_shows_the_gates_and_zooms(
     tmp_path: Path, folders: StateFolder, size: tuple[int, int]
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from nights import a_night, opener_of
 from textual.pilot import Pilot
 
@@ -57,6 +58,7 @@ async def test_keys_are_those_that_were_chosen(tmp_path: Path) -> None:
         assert {entry.first for entry in entries(screen) if entry.ident == "app.detach"} == {"Q"}
 
 
+@pytest.mark.slow
 async def test_it_can_be_searched(tmp_path: Path) -> None:
     app = a_room(tmp_path)
     async with app.run_test() as pilot:
@@ -74,6 +76,7 @@ async def test_it_can_be_searched(tmp_path: Path) -> None:
         assert isinstance(app.screen, MainScreen)
 
 
+@pytest.mark.slow
 async def test_it_says_where_settings_lie_and_what_is_wrong_with_them(tmp_path: Path) -> None:
     app = a_room(tmp_path, "bel = true")
     async with app.run_test() as pilot:

@@ -38,6 +38,7 @@ async def test_one_key_shows_the_figures_and_puts_them_away(tmp_path: Path, size
         assert app.after_frame == before
 
 
+@pytest.mark.slow
 async def test_the_figures_follow_to_the_next_screen_and_back(tmp_path: Path) -> None:
     app = RoomApp(opener_of(a_night(tmp_path).folders, tmp_path))
     async with app.run_test(size=(80, 24)) as pilot:

@@ -53,6 +53,7 @@ async def test_an_empty_inbox_says_so(tmp_path: Path) -> None:
         assert len(hand.app.screen_stack) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["enter", "o"])
 async def test_a_question_is_opened_from_it_and_leads_back(tmp_path: Path, key: str) -> None:
     async with a_room(a_night(tmp_path, asked("ap-1"), asked("ap-2"))) as hand:
@@ -113,6 +114,7 @@ async def test_stopping_an_engine_is_asked_first_and_refused_where_none_runs(tmp
         assert hand.commands() == []
 
 
+@pytest.mark.slow
 async def test_a_read_only_room_confirms_nothing(tmp_path: Path) -> None:
     async with a_room(a_night(tmp_path, PARKED, orders=ORDERS), read_only=True) as hand:
         hand.app.ask_order("retry", "two")

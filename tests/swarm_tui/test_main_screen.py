@@ -120,6 +120,7 @@ async def test_the_filter_looks_at_id_title_state_and_item_and_escape_clears_it(
             await hand.until(lambda: len(rows(hand, "roadmap").keys) == 4, "all are back")
 
 
+@pytest.mark.slow
 async def test_a_filtered_state_follows_the_night(tmp_path: Path) -> None:
     async with main_screen(tmp_path) as hand:
         await hand.press("slash", *"running", "enter")
@@ -128,6 +129,7 @@ async def test_a_filtered_state_follows_the_night(tmp_path: Path) -> None:
         await hand.until(lambda: "alpha" in rows(hand, "roadmap").keys, "alpha is running now")
 
 
+@pytest.mark.slow
 async def test_enter_opens_what_is_under_the_cursor_of_each_pane(tmp_path: Path) -> None:
     events = (ready("alpha"), started("alpha"), finished("alpha"), proposed("alpha", "c1"), gate("gate_started", "c1"))
     async with main_screen(tmp_path, *events, *canary("PASS")) as hand:
@@ -153,6 +155,7 @@ async def test_a_superseded_gate_is_not_told_as_failed(tmp_path: Path) -> None:
         assert "1 of 9 failed" in text(hand, "train")
 
 
+@pytest.mark.slow
 async def test_the_log_follows_the_newest_run_until_a_person_picks_another(tmp_path: Path) -> None:
     async with main_screen(tmp_path, ready("alpha"), ready("gamma"), started("alpha")) as hand:
         log = hand.app.screen.query_one(LogPane)
@@ -203,7 +206,14 @@ async def test_the_header_says_what_is_not_known(tmp_path: Path) -> None:
         assert "engine stopped" in header(hand)
 
 
-@pytest.mark.parametrize("size", [(40, 10), (20, 5), (1, 1), (80, 24), (200, 50), (300, 100)])
+@pytest.mark.parametrize(
+    "size",
+    [
+        (40, 10),
+        (1, 1),
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ((20, 5), (80, 24), (200, 50), (300, 100))),
+    ],
+)
 async def test_no_size_of_the_terminal_is_too_small_or_too_large(tmp_path: Path, size: tuple[int, int]) -> None:
     async with main_screen(tmp_path, ready("alpha"), started("alpha")) as hand:
         await hand.pilot.resize_terminal(*size)

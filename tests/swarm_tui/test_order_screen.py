@@ -144,6 +144,7 @@ async def test_what_a_run_without_a_change_left_has_a_diff_too_and_o_goes_betwee
         await until(pilot, lambda: "2 of 2" in diff.text)
 
 
+@pytest.mark.slow
 async def test_without_a_change_and_with_a_lost_one_the_diff_says_so(told: Told) -> None:
     async with looking(told) as (app, pilot):
         screen = await opened(app, pilot)
@@ -187,6 +188,7 @@ async def test_the_command_that_is_copied_proves_a_landed_commit(told: Told) -> 
         assert app.clipboard in text(screen, "evidence")
 
 
+@pytest.mark.slow
 async def test_the_command_for_what_did_not_land_really_checks_its_report(told: Told) -> None:
     told.run_starts()
     told.hands_in()
@@ -218,6 +220,7 @@ async def test_a_report_that_is_gone_or_was_changed_is_not_believed(told: Told) 
         assert "3 passed" not in text(screen, "evidence")
 
 
+@pytest.mark.slow
 async def test_attempts_are_listed_and_enter_opens_the_run(told: Told) -> None:
     told.run_starts()
     told.run_ends(result="idle", reason="it did nothing")
@@ -275,6 +278,7 @@ async def test_retry_and_cancel_are_offered_only_where_they_can_be_done(
         assert {name for name in ("retry", "cancel") if screen.check_action(name, ())} == offered
 
 
+@pytest.mark.slow
 async def test_an_order_that_left_the_roadmap_and_one_that_never_was_are_said(told: Told) -> None:
     told.write("work_order_ready")
     told.write("roadmap_read", order="", count=1, orders=[], gone=["one"], items=[])
@@ -288,7 +292,9 @@ async def test_an_order_that_left_the_roadmap_and_one_that_never_was_are_said(to
         assert "this night knows no such work order" in screen.query_one(Head).text
 
 
-@pytest.mark.parametrize("size", [(40, 10), (80, 24), (200, 50)])
+@pytest.mark.parametrize(
+    "size", [(40, 10), *(pytest.param(each, marks=pytest.mark.slow) for each in ((80, 24), (200, 50)))]
+)
 async def test_every_section_is_drawn_at_every_size(told: Told, size: tuple[int, int]) -> None:
     told.run_starts()
     told.hands_in()

@@ -248,6 +248,7 @@ def test_what_is_no_json_object_or_too_deep_a_one_is_shown_as_it_is(said: str, t
     assert as_readable(said) == said
 
 
+@pytest.mark.slow
 async def test_a_folder_full_of_nonsense_is_drawn_all_the_same(told: Told) -> None:
     told.run_starts()
     side = told.run_folder() / "side"

@@ -217,6 +217,7 @@ async def test_files_without_a_name_count_while_they_are_open(bench: Bench) -> N
         assert said(await bench.executor.run(fine)) == ("exited", "", 0)
 
 
+@pytest.mark.slow
 async def test_what_was_there_before_does_not_count(bench: Bench) -> None:
     changes = writes(bench)
     folder = bench.folder / "workspace"

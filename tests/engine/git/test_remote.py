@@ -347,7 +347,7 @@ def test_there_is_one_push_and_no_force() -> None:
     found: list[tuple[str, ast.Call]] = []
     for package in ("engine", "swarm_tui", "gates", "roles", "canary"):
         for file in (packages / package).rglob("*.py"):
-            if file.parent.name == "approvals":  # names dangerous commands to tell them apart
+            if file.parent.name == "approvals" or file.name == "never.py":  # dangerous commands, to tell them apart
                 continue
             tree = ast.parse(file.read_text(encoding="utf-8"))
             found += [(file.name, call) for call in _pushes(tree)]

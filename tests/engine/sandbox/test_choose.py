@@ -14,7 +14,7 @@ from engine.errors import UserError
 from engine.models.settings import SandboxSettings
 from engine.ports import GUARANTEES, Sandbox
 from engine.sandbox.backends import CACHE
-from engine.sandbox.choose import choose_sandbox, require_guarantees, sandbox_reason
+from engine.sandbox.choose import choose_sandbox, require_guarantees
 from engine.sandbox.landlock_run import landlock_abi
 from engine.sandbox.none import NoSandbox
 from engine.sandbox.probe import probe_bubblewrap
@@ -73,14 +73,14 @@ def test_a_bubblewrap_that_may_not_make_namespaces_counts_as_none(tmp_path: Path
 @pytest.mark.skipif(landlock_abi() == 0, reason="this kernel has no Landlock")
 def test_without_bubblewrap_landlock_is_taken_and_says_why_it_is_not_bubblewrap(tmp_path: Path) -> None:
     sandbox = choose_sandbox(SandboxSettings(), tmp_path, path=str(tmp_path))
-    assert (sandbox.name, sandbox_reason(sandbox)) == ("landlock", "bubblewrap is not installed")
+    assert (sandbox.name, sandbox.reason) == ("landlock", "bubblewrap is not installed")
     with pytest.raises(UserError, match=r"'landlock' cannot guarantee fs_write \(bubblewrap is not installed\)"):
         choose_sandbox(SandboxSettings(require=["fs_write"]), tmp_path, path=str(tmp_path))
 
 
 @linux_only
 def test_the_strongest_backend_has_nothing_to_excuse(program: Path, tmp_path: Path) -> None:
-    assert sandbox_reason(choose_sandbox(SandboxSettings(), tmp_path, path=str(program.parent))) == ""
+    assert choose_sandbox(SandboxSettings(), tmp_path, path=str(program.parent)).reason == ""
 
 
 @linux_only
@@ -89,7 +89,7 @@ def test_a_program_that_only_pretends_to_be_a_sandbox_is_passed_over(tmp_path: P
     path = fake_bwrap(tmp_path / "bin", 'while [ "$1" != -- ]; do shift; done; shift; exec "$@"')
     sandbox = choose_sandbox(SandboxSettings(), tmp_path, path=path, among=["bubblewrap"])
     assert sandbox.name == "none"
-    assert sandbox_reason(sandbox) == "bubblewrap lets every escape through here"
+    assert sandbox.reason == "bubblewrap lets every escape through here"
     with pytest.raises(UserError):
         choose_sandbox(SandboxSettings(require=["fs_write"]), tmp_path, path=path, among=["bubblewrap"])
 

@@ -13,7 +13,7 @@ from sandbox_cell import PYTHON, Cell
 from engine.models.settings import SandboxSettings
 from engine.process.programs import ProgramMissing, Programs
 from engine.sandbox.bubblewrap import BubblewrapSandbox
-from engine.sandbox.choose import choose_sandbox, sandbox_reason
+from engine.sandbox.choose import choose_sandbox
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="these sandboxes are for Linux")
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="these sandboxes
 def cell(request: pytest.FixtureRequest, tmp_path: Path) -> Cell:
     sandbox = choose_sandbox(SandboxSettings(), tmp_path / "state", among=[request.param])
     if sandbox.name == "none":
-        pytest.skip(sandbox_reason(sandbox))
+        pytest.skip(sandbox.reason)
     home = tmp_path / "home"
     return Cell(tmp_path, sandbox.hiding(home) if isinstance(sandbox, BubblewrapSandbox) else sandbox)
 

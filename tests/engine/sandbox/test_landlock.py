@@ -23,7 +23,7 @@ from sandbox_cell import PYTHON, Cell, both
 from engine.executors.local import LocalExecutor
 from engine.models.settings import SandboxSettings
 from engine.ports import SandboxPolicy
-from engine.sandbox.choose import choose_sandbox, sandbox_reason
+from engine.sandbox.choose import choose_sandbox
 from engine.sandbox.landlock import LandlockSandbox
 from engine.sandbox.landlock_run import landlock_abi
 
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Landlock is for
 def probed(tmp_path_factory: pytest.TempPathFactory) -> LandlockSandbox:
     sandbox = choose_sandbox(SandboxSettings(), tmp_path_factory.mktemp("probe"), among=["landlock"])
     if not isinstance(sandbox, LandlockSandbox):
-        pytest.skip(f"no sandbox was attacked: {sandbox_reason(sandbox)}")
+        pytest.skip(f"no sandbox was attacked: {sandbox.reason}")
     return sandbox
 
 

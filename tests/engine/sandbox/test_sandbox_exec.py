@@ -95,8 +95,8 @@ def test_masked_files_are_closed_and_their_neighbours_are_not() -> None:
 
 
 def test_the_network_is_the_proxys_port_or_nothing() -> None:
-    assert "network" not in profile(SandboxPolicy((FOLDER,)))
-    assert "network" not in profile(SandboxPolicy((FOLDER,), ports=(8080,))), "ports count only with hosts"
+    assert "(allow network" not in profile(SandboxPolicy((FOLDER,)))
+    assert "(allow network" not in profile(SandboxPolicy((FOLDER,), ports=(8080,))), "ports count only with hosts"
     text = profile(SandboxPolicy((FOLDER,), hosts=("a.example",), ports=(8080,)))
     assert re.findall(r"\(allow network.*", text) == ['(allow network-outbound (remote tcp "localhost:8080"))']
 
@@ -130,3 +130,9 @@ def test_on_macos_it_runs_and_is_probed(tmp_path: Path) -> None:
     argv = sandbox.wrap(("/bin/sh", "-c", "echo in > made"), tmp_path, {}, SandboxPolicy((tmp_path,)))
     subprocess.run(argv, cwd=tmp_path, check=True)
     assert (tmp_path / "made").exists()
+
+
+def test_a_program_may_listen_on_its_own_ports_alone() -> None:
+    (rule,) = [rule for rule in rules(SandboxPolicy(listen=(8123,))) if "network-bind" in rule]
+    assert rule == ["allow", "network-bind", "network-inbound", ["local", "tcp", '"localhost:8123"']]
+    assert not any("network-bind" in rule for rule in rules(SandboxPolicy()))

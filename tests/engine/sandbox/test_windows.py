@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.ports import Overlay, SandboxPolicy
-from engine.sandbox.meanings import UNTESTED, weaknesses
+from engine.sandbox.meanings import UNTESTED
 from engine.sandbox.windows import WindowsSandbox
 from engine.sandbox.windows_launch import ProcessInformation, StartupInfo, main, parse
 
@@ -25,7 +25,7 @@ def test_the_launcher_reads_what_the_sandbox_writes(tmp_path: Path) -> None:
 
 
 def test_it_says_that_it_is_untested_and_takes_no_overlays(tmp_path: Path) -> None:
-    assert UNTESTED in weaknesses(WindowsSandbox({}))
+    assert UNTESTED in WindowsSandbox({}).weak
     with pytest.raises(ValueError, match="no overlays"):
         WindowsSandbox({}).wrap(
             (), tmp_path, {}, SandboxPolicy(overlays=(Overlay(tmp_path, tmp_path, tmp_path, tmp_path),))

@@ -1,0 +1,210 @@
+"""The adapter for `kind = "acp"`: starts the agent in its sandbox, talks to it, and says how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import ValidationError
+
+from engine.approvals.broker import Policy
+from engine.masks import masked_files
+from engine.models.handoffs import HANDOFFS, MAX_BYTES, HandoffError, parse_handoff
+from engine.models.task import Operation
+from engine.ports import AgentEnd, AgentResult, AgentRun, Executor, ProcessResult, ProcessSpec
+from engine.process.programs import Programs
+from engine.text.redact import Redactor
+from roles.agents import handoff_server
+from roles.agents.acp.client import Client
+from roles.agents.acp.files import SERVED, WorkspaceFiles
+from roles.agents.acp.known import environment_for, has_own_files
+from roles.agents.acp.session import Outcome, Session
+from roles.agents.acp.spent import finite
+from roles.agents.acp.transcript import Transcript
+from roles.agents.command import (
+    ASK_MAX_BYTES,
+    NOTHING_KNOWN,
+    Command,
+    SideFolder,
+    below_workspace,
+    environment_of,
+    filled,
+    policy_of,
+    taken,
+)
+
+SERVER = Path(handoff_server.__file__)
+HOW = """
+
+# In this session
+
+Hand in with the tool `submit_handoff` of the MCP server `swarm`, then end your turn. Ask for a dangerous operation with
+its tool `ask_human`, then end your turn. Tell what you are at with `report_progress`. If you cannot see these tools,
+write the files instead: SWARM_HANDOFF is {handoff}, SWARM_ASK is {ask}.
+Where exit codes are spoken of, end your turn instead.
+"""
+_ENDS: dict[str, AgentEnd] = {
+    "wall_timeout": "timeout",
+    "idle_timeout": "idle",
+    "quota": "quota",
+    "lost": "lost",
+    "not_started": "failed",
+}
+
+
+class AcpAgent:
+    """Implements `engine.ports.Agent` for `kind = "acp"`. Its process tree ends with the conversation."""
+
+    def __init__(self, executor: Executor, programs: Programs, redactor: Redactor = NOTHING_KNOWN) -> None:
+        self._executor = executor
+        self._programs = programs
+        self._redactor = redactor
+
+    async def perform(self, run: AgentRun) -> AgentResult:
+        """Hold one session about the task. Raises UserError when the program is missing or its environment cannot be
+        made."""
+        program = await asyncio.to_thread(self._programs.resolve, run.settings.run[0])
+        prefixes = dict.fromkeys((Path(sys.base_prefix), Path(sys.base_exec_prefix)))
+        own = (SERVER, *(prefix for prefix in prefixes if prefix != Path(prefix.anchor)))
+        command = Command((str(program.path), *run.settings.run[1:]), (*program.roots, *own))
+        side = SideFolder(run.side)
+        await asyncio.to_thread(self._prepare, run, side)
+        known = {**environment_for(run.settings.run[0]), **run.settings.env}
+        environment = environment_of(run.settings.model_copy(update={"env": known}), side)
+        redactors = (Redactor(environment.secrets), self._redactor)
+        spec = ProcessSpec(
+            run_id=run.run_id,
+            argv=tuple(filled(part, run, side) for part in command.argv),
+            cwd=run.workspace,
+            env=environment.values,
+            folder=run.folder,
+            wall_s=run.wall_s,
+            idle_s=run.idle_s,
+            policy=await asyncio.to_thread(policy_of, run, command),
+            quota=run.quota,
+            secrets=environment.secrets,
+        )
+        transcript = Transcript(run.folder / "log", redactors)
+        try:
+            session = self._session(run, side, transcript)
+            ended = await self._executor.interact(spec, session.hold)
+        finally:
+            transcript.close()
+        return await asyncio.to_thread(_result, ended, session, run, side, redactors)
+
+    def _prepare(self, run: AgentRun, side: SideFolder) -> None:
+        run.folder.mkdir(parents=True, exist_ok=True)
+        side.prepare(run, self._redactor)
+        schema = HANDOFFS[run.task.role].model_json_schema() if run.task.role in HANDOFFS else {}
+        for name in ("tokens", "cost"):  # what the agent's own figures say is better than its model's guess
+            schema.get("properties", {}).pop(name, None)
+        _schema(side).write_text(json.dumps(schema), encoding="utf-8")
+
+    def _session(self, run: AgentRun, side: SideFolder, transcript: Transcript) -> Session:
+        order, settings = run.task.work_order, run.settings
+        client = Client(
+            Policy(
+                run.workspace,
+                self._executor.guarantees,
+                run.without,
+                hosts=(*settings.network, *run.hosts),
+                readable=(run.side, *run.readable),
+            ),
+            WorkspaceFiles(run.workspace, order.allow, order.deny, masked_files(run.workspace, order.allow)),
+            transcript,
+            answered=[tuple(one.operation.argv) for one in run.task.granted],
+            own=(side.handoff, side.ask),
+        )
+        prompt = self._redactor.redact(run.task.prompt) + HOW.format(handoff=side.handoff, ask=side.ask)
+
+        def check() -> None:
+            _check(side, run.task.role)
+
+        serves = SERVED and not has_own_files(settings.run[0])
+        return Session(str(run.workspace), prompt, _server(side), client, check, side.ask.exists, serves)
+
+
+def _schema(side: SideFolder) -> Path:
+    return side.folder / "handoff.schema.json"
+
+
+def _server(side: SideFolder) -> dict[str, Any]:
+    """The MCP server that the session is offered. All in its argv: agents pass on what environment they like."""
+    python = str(getattr(sys, "_base_executable", "") or sys.executable)
+    files = (side.handoff, side.ask, side.folder / "progress.jsonl", _schema(side))
+    return {
+        "name": "swarm",
+        "command": python,
+        "args": ["-I", "-S", str(SERVER), *(str(each) for each in files)],
+        "env": [],
+    }
+
+
+def _check(side: SideFolder, role: str) -> None:
+    """Raises HandoffError for a handoff that is there and not valid; it is out of the way then."""
+    raw = taken(side.handoff, MAX_BYTES)
+    if raw is None or role not in HANDOFFS:
+        return
+    try:
+        parse_handoff(raw, cast("Any", role))
+    except HandoffError:
+        side.handoff.replace(side.folder / "handoff.returned.json")
+        raise
+
+
+def _result(
+    ended: ProcessResult, session: Session, run: AgentRun, side: SideFolder, redactors: Sequence[Redactor]
+) -> AgentResult:
+    """What became of it. What it left is read as what it is: written by somebody whom nobody trusts."""
+    spent, outcome = session.client.spent, session.outcome
+    record = {**spent.record(), "agent": session.agent, "permissions": session.client.permissions}
+    (run.folder / "usage.json").write_text(json.dumps(record), encoding="utf-8")
+    handoff = taken(side.handoff, MAX_BYTES) or taken(side.folder / "handoff.returned.json", MAX_BYTES)
+    for redactor in redactors:
+        handoff = handoff and redactor.redact_bytes(handoff)
+    result = AgentResult(
+        "failed",
+        ended.exit_code,
+        ended.duration_s,
+        handoff,
+        None,
+        spent.tokens or 0,
+        finite(spent.cost),
+        "; ".join(part for part in (outcome.why, ended.note) if part),
+        ended.quota,
+        ended.refused,
+    )
+    for redactor in redactors:
+        result = replace(result, note=redactor.redact(result.note))
+    if outcome.end == "done":
+        return replace(result, end="done", note=result.note if outcome.why else "")
+    if outcome.end == "asked":
+        return _asked(result, session.client.asked, side)
+    if ended.end in _ENDS and outcome.end == "cut":
+        return replace(result, end=_ENDS[ended.end], note=ended.note)
+    return replace(result, note=result.note if outcome.end != "cut" else _cut(outcome, ended, result))
+
+
+def _cut(outcome: Outcome, ended: ProcessResult, result: AgentResult) -> str:
+    code = "" if ended.exit_code is None else f" (exit code {ended.exit_code})"
+    return f"{outcome.why}{code}{f'; {ended.note}' if ended.note else ''}" or result.note
+
+
+def _asked(result: AgentResult, operation: Operation | None, side: SideFolder) -> AgentResult:
+    """What it asked for by a permission request, or else by a file."""
+    if operation is None:
+        raw = taken(side.ask, ASK_MAX_BYTES) or b""
+        try:
+            operation = Operation.model_validate_json(raw) if len(raw) <= ASK_MAX_BYTES else None
+        except ValidationError as error:
+            return replace(result, note=f"its question cannot be read: {error.errors()[0]['msg']}")
+    if operation is None or not operation.argv or any("\0" in part for part in operation.argv):
+        return replace(result, note="its question names no command")
+    if not below_workspace(operation.cwd):
+        return replace(result, note="its question names a folder outside the workspace")
+    return replace(result, end="asked", asked=operation)

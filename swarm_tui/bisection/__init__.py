@@ -1,0 +1,1 @@
+"""What `swarm bisect` consists of: the commits, the runs, the record of them, and what is shown."""
