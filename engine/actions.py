@@ -26,7 +26,7 @@ class Record(Action):
 
 @dataclass(frozen=True)
 class StartRun(Action):
-    """An attempt of the implementer on a work order, on a workspace of main as it is when it starts."""
+    """An attempt of an order's role, on a workspace of main as it is when it starts."""
 
     order: str = ""
     run: str = ""
@@ -40,6 +40,14 @@ class CheckAcceptance(Action):
     order: str = ""
     tree: str = ""
     goal: str = ""
+
+
+@dataclass(frozen=True)
+class JoinTests(Action):
+    """Merge what the verifier wrote in the order `tests` into the change that it was written for."""
+
+    change: str = ""
+    tests: str = ""
 
 
 @dataclass(frozen=True)

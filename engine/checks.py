@@ -47,6 +47,10 @@ def check_settings(settings: Settings, locate: Locate | None = None) -> list[Pro
         problems += _unknown(
             [agent], settings.agents.keys(), ("roles", role), f"the role {role} is given to the agent", at
         )
+    for name, each in settings.agents.items():
+        instead = [each.instead] if each.instead else []
+        where = ("agents", name, "instead")
+        problems += _unknown(instead, settings.agents.keys(), where, f"the agent {name} has instead of it", at)
     for index, kind in enumerate(settings.merge.ask_if.kinds):
         problems += _unknown(
             [kind], set(get_args(OrderKind)), ("merge", "ask_if", "kinds", index), "ask_if names the kind", at
@@ -71,6 +75,15 @@ def check_roadmap(
     ]
     for index, order in enumerate(roadmap.work_order):
         problems += _order_problems(order, ("work_order", index), known, at)
+        if settings is not None and order.role not in ("implementer", *settings.roles):
+            problems.append(
+                Problem(
+                    where=at(("work_order", index, "role")),
+                    what=f"work order {order.id} is for the role {order.role}, which no agent has",
+                    do=f'add {order.role} = "NAME" under [roles], or take role away',
+                    level="warning",
+                )
+            )
         if (
             files is not None
             and order.allow

@@ -63,6 +63,7 @@ def _roadmap_events(
                 "orders": [order.model_dump(mode="json", by_alias=True, exclude_defaults=True) for order in piece],
                 "gone": gone if nth == 0 else [],
                 "items": items if nth == 0 else [],
+                **({"more": True} if nth else {}),
             },
         )
         for nth, piece in enumerate(pieces)

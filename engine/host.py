@@ -23,6 +23,7 @@ from engine.actions import (
     FileBug,
     GateMain,
     GateTrial,
+    JoinTests,
     Land,
     ProposeGolden,
     Publish,
@@ -34,7 +35,8 @@ from engine.actions import (
 from engine.artifacts import ArtifactStore
 from engine.commands import execute
 from engine.definitions import Definitions
-from engine.effects import acceptance, after, canary, goldens, moves, remote, runs, train
+from engine.effects import acceptance, after, canary, goldens, handoffs, moves, remote, runs, train
+from engine.effects.memory import look_at_memory
 from engine.effects.world import Ports, World
 from engine.errors import InfrastructureFault, JournalBroken, SwarmError, UserError
 from engine.folders import StateFolder
@@ -299,7 +301,7 @@ class Host:
         await world.ports.gates.tidy(kept)
         await runs.recover_runs(world)
         await self._look_at_main(engine)
-        await self._look_at_disk(engine)
+        await self._look_at_room(engine)
 
     async def _look_at_files(self, engine: Engine) -> None:
         started_at = self.site.clock.monotonic()
@@ -317,11 +319,12 @@ class Host:
         if tip is not None and tip != engine.state.user_main:
             await engine.emit(NewEvent("user_main_seen", {"commit": tip}))
 
-    async def _look_at_disk(self, engine: Engine) -> None:
+    async def _look_at_room(self, engine: Engine) -> None:
         free = psutil.disk_usage(str(self.site.folders.root)).free
         low = free < self.site.definitions.current.limits.free_disk
         if low != engine.state.low_disk:
             await engine.emit(NewEvent("disk_checked", {"low": low, "free_bytes": free}))
+        await look_at_memory(engine.emit, engine.state, self.site.definitions.current, self.site.clock.now())
 
     async def _watch_files(self, engine: Engine) -> None:
         async for _ in watch.changes(self.site.repository.root, self.site.repository.common_dir):
@@ -357,11 +360,11 @@ class Host:
             self.site.log.info("ui", f"command {command.name}: {answer['said']}")
 
     async def _heartbeat(self, engine: Engine) -> None:
-        """Free space, and gaps in time: a suspended machine makes monotonic silence longer than it should be."""
+        """Free space, memory, gaps in time: a suspended machine makes monotonic silence longer than it should be."""
         clock = self.site.clock
         last = clock.now()
         while True:
-            await self._survive("look at the disk", self._look_at_disk(engine))
+            await self._survive("look at the disk and the memory", self._look_at_room(engine))
             await asyncio.sleep(HEARTBEAT_S)
             gap, last = clock.now() - last, clock.now()
             if gap > SUSPEND_GAP_S:
@@ -375,6 +378,7 @@ def _effects(world: World) -> dict[type[Action], Effect]:
     table: list[tuple[type[Action], Any]] = [
         (StartRun, runs.start_run),
         (CheckAcceptance, acceptance.check_acceptance),
+        (JoinTests, handoffs.join_tests),
         (CheckChange, train.check_change),
         (GateTrial, train.gate_trial),
         (GateMain, train.gate_main),

@@ -33,6 +33,7 @@ TRANSITIONS: dict[str, dict[Phase, Phase]] = {
     "golden_proposed": {"reverted": "proposed", "ready": "proposed", "rejected": "proposed", "parked": "proposed"},
     "change_reverted": {"queued": "reverted", "landed": "reverted", "parked": "parked", "cancelled": "cancelled"},
     "work_order_healthy": {"landed": "healthy"},
+    "work_order_done": {"running": "healthy"},
     "work_order_parked": dict.fromkeys(_OPEN, "parked"),
     "work_order_cancelled": dict.fromkeys(_OPEN, "cancelled"),
 }

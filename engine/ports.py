@@ -12,12 +12,13 @@ from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 from engine.models.flow import Flow
-from engine.models.handoffs import Abort, ChangeSummary
+from engine.models.handoffs import Handoff
 from engine.models.proof import ProvedCommand
 from engine.models.report import GuardResult, VerificationReport
 from engine.models.roadmap import WorkOrder
-from engine.models.settings import AgentSettings, Coverage, Gate, Guards
+from engine.models.settings import AgentSettings, Budget, Coverage, Gate, Guards, RoleName
 from engine.models.task import GrantedOperation, Operation, Task
+from engine.models.usage import Usage
 from engine.models.verdict import Verdict
 
 
@@ -214,7 +215,7 @@ class Executor(Protocol):
 
 # ---- agents --------------------------------------------------------------------------------------------------------
 
-AgentEnd = Literal["done", "failed", "timeout", "idle", "quota", "asked", "cancelled", "lost"]
+AgentEnd = Literal["done", "failed", "timeout", "idle", "quota", "asked", "cancelled", "lost", "limit", "stuck"]
 
 
 @dataclass(frozen=True)
@@ -234,6 +235,8 @@ class AgentRun:
     hosts: tuple[str, ...] = ()
     """What a person granted this order beyond the agent's own settings, as `host` or `host:port`."""
     quota: Quota = field(default_factory=Quota)
+    most: Budget = field(default_factory=Budget)
+    """What it may use; an adapter that can keeps to it."""
     without: Literal["run", "ask", "refuse"] = "run"
     """`sandbox.without` of the settings: what becomes of a command that an agent asks for where no sandbox holds it."""
 
@@ -241,7 +244,9 @@ class AgentRun:
 @dataclass(frozen=True)
 class AgentResult:
     """How it ended. `handoff` is the raw bytes it left (None: none). `asked` is the operation it waits for (end
-    asked). `quota`, `refused` as in `ProcessResult`."""
+    asked). `quota`, `refused` as in `ProcessResult`. End limit: its provider lets it do no more, `resets_at` says until
+    when (seconds since the epoch; None: nobody said). `usage` is what it used; `tokens` and `cost` are 0 where that
+    does not say."""
 
     end: AgentEnd
     exit_code: int | None
@@ -253,6 +258,10 @@ class AgentResult:
     note: str = ""
     quota: QuotaName | Literal[""] = ""
     refused: tuple[str, ...] = ()
+    resets_at: float | None = None
+    usage: Usage = field(default_factory=Usage)
+    turns: int | None = None
+    """Calls of a model; None: nobody said."""
 
 
 class Agent(Protocol):
@@ -261,15 +270,29 @@ class Agent(Protocol):
         ...
 
 
-class Implementer(Protocol):
-    """The role's own part: what the agent is told, and what its handoff says."""
+@dataclass(frozen=True)
+class TaskRequest:
+    """What a role is to be told. feedback: what the last attempt was told, the most important first. contract: the
+    Design Contract of the order's item. about: what else the role has to know, by the names of `Task.about`."""
 
-    def task(
-        self, order: WorkOrder, attempt: int, feedback: Sequence[str], granted: Sequence[GrantedOperation]
-    ) -> Task: ...
+    role: RoleName
+    order: WorkOrder
+    attempt: int
+    feedback: Sequence[str] = ()
+    granted: Sequence[GrantedOperation] = ()
+    contract: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    about: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
-    def summary(self, handoff: bytes | None, changed_paths: Sequence[str]) -> ChangeSummary | Abort:
-        """Raises HandoffError for an invalid one; without one, a minimal summary is made from the changed paths."""
+
+class Roles(Protocol):
+    """The roles' own part: what their agents are told, and what their handoffs say."""
+
+    def task(self, request: TaskRequest) -> Task:
+        """Raises UserError when the user's own prompt cannot be rendered."""
+        ...
+
+    def handoff(self, role: RoleName, raw: bytes | None, changed_paths: Sequence[str]) -> Handoff:
+        """Raises HandoffError for an invalid one; without one, an implementer's is made from the changed paths."""
         ...
 
 

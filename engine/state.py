@@ -16,7 +16,12 @@ from engine.flow_health import FlowRun as FlowRun
 from engine.flow_health import Trend as Trend
 from engine.golden_state import Golden
 from engine.lifecycle import Phase
-from engine.models.roadmap import WorkOrder
+from engine.models.roadmap import Item, WorkOrder
+from engine.spending_state import Held as Held
+from engine.spending_state import Provider as Provider
+from engine.spending_state import Spending
+from engine.spending_state import Tally as Tally
+from engine.spending_state import Typical as Typical
 
 ChangeStatus = Literal["proposed", "verifying", "queued", "landed", "healthy", "rejected", "reverted", "dropped"]
 
@@ -50,6 +55,8 @@ class Order:
     spent: int = 0
     runs: int = 0
     run: str = ""
+    agent: str = ""
+    """Who did its last run."""
     change: str = ""
     feedback: list[str] = field(default_factory=list[str])
     why: str = ""
@@ -68,6 +75,15 @@ class Order:
     refused: list[str] = field(default_factory=list[str])
     """Hosts that its runs wanted to reach and were not let; `hosts`: those that a person lets it reach."""
     hosts: list[str] = field(default_factory=list[str])
+    proposed_by: str = ""
+    """The order whose handoff proposes it: it waits until it is accepted. "" for what nobody has to accept."""
+    tests_for: str = ""
+    """The order that its tests are written for."""
+    handoff: str = ""
+    """The artifact of its last handoff; `forbidden`: of a Design Contract, its boundaries as in the settings."""
+    forbidden: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+    done: dict[str, Any] = field(default_factory=dict[str, Any])
+    """The fields of `work_order_done`."""
     accepted: str = ""
     """`goal` as it was when main was last seen to be red on it."""
 
@@ -189,6 +205,8 @@ class Change:
     verdicts: dict[str, Verdict] = field(default_factory=dict[str, Verdict])
     excused: int = 0
     """Red trials that were not held against it, because their tests flake on main."""
+    joined: str = ""
+    """The commit of the verifier whose tests it holds."""
     golden: str = ""
     """The accepted golden that it brings to main, alone (then `person`) or with the change that needs it."""
 
@@ -313,6 +331,7 @@ class State:
     """How often each rule denied something."""
     denials: list[Denial] = field(default_factory=list[Denial])
     """The newest, oldest first."""
+    items: dict[str, Item] = field(default_factory=dict[str, Item])
     orders: dict[str, Order] = field(default_factory=dict[str, Order])
     changes: dict[str, Change] = field(default_factory=dict[str, Change])
     trials: dict[str, TrialRun] = field(default_factory=dict[str, TrialRun])
@@ -368,6 +387,7 @@ class State:
     tokens: int = 0
     cost: float = 0.0
     cost_tonight: float = 0.0
+    spending: Spending = field(default_factory=Spending)
 
     def queue(self) -> list[Change]:
         """Changes on the train in the order in which they may land: priority, then arrival."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import fields
 
 from engine.canary_status import canary_status
 from engine.golden_state import Golden, pending
@@ -13,16 +14,19 @@ from engine.models.status import (
     GoldenStatus,
     Health,
     OrderStatus,
+    ProviderStatus,
     PullRequestStatus,
     QuarantineStatus,
     RunStatus,
     SandboxStatus,
     Status,
 )
-from engine.state import State
+from engine.providers import runs_of
+from engine.state import State, Tally
 from engine.train_status import train_rows
 
 BOOTSTRAP = "swarm.toml is not committed on main, so the gates of the working copy count: commit it"
+LOW_MEMORY = "the machine has no memory for another run (limits.free_memory, limits.agent_memory): it waits"
 LOW_DISK = "the disk has less free space than limits.free_disk, so no run starts: make room"
 
 
@@ -76,7 +80,7 @@ def status_of(state: State, now: float, *, running: bool, read_only: str = "") -
             for o in orders
         ],
         runs=[
-            RunStatus(run=o.run, work_order=o.spec.id, agent=state.in_force.implementer)
+            RunStatus(run=o.run, work_order=o.spec.id, agent=o.agent or state.in_force.implementer)
             for o in orders
             if o.phase == "running" and o.run
         ],
@@ -124,7 +128,20 @@ def status_of(state: State, now: float, *, running: bool, read_only: str = "") -
             "cost_per_night": state.in_force.cost_per_night,
             "cost_tonight": round(state.cost_tonight, 4),
             "tokens_per_work_order": state.in_force.tokens_per_work_order,
+            "night": _tally(state.spending.night),
+            "roles": {role: _tally(tally) for role, tally in state.spending.roles.items()},
+            "held": {run: {"tokens": h.tokens, "cost": round(h.cost, 4)} for run, h in state.spending.held.items()},
         },
+        providers=[
+            ProviderStatus(
+                provider=name,
+                until="" if one.asks else utc_text(one.until),
+                why=one.why,
+                runs=runs_of(state.spending).get(name, 0),
+            )
+            for name, one in state.spending.providers.items()
+            if one.paused
+        ],
         sandbox=SandboxStatus(**state.sandbox),
         denied=dict(state.denied),
         denials=[
@@ -133,6 +150,11 @@ def status_of(state: State, now: float, *, running: bool, read_only: str = "") -
         ],
         quotas=dict(state.in_force.quota),
     )
+
+
+def _tally(tally: Tally) -> dict[str, float]:
+    """For scripts; the untold are runs of which nobody said it."""
+    return {each.name: round(getattr(tally, each.name), 4) for each in fields(tally)}
 
 
 def golden_status(one: Golden) -> GoldenStatus:
@@ -161,6 +183,8 @@ def problems_of(state: State) -> list[str]:
         LOW_DISK if state.low_disk else "",
         f"tonight's {allowed:.2f} are spent: raise limits.cost_per_night, or start again" if spent else "",
         "paused, so no run starts: swarm resume" if state.paused else "",
+        LOW_MEMORY if state.spending.memory_room == 0 else "",
+        *(f"{name} is paused ({one.why}): swarm resume" for name, one in state.spending.providers.items() if one.asks),
         state.settings_error,
         state.roadmap_error,
         BOOTSTRAP if state.bootstrap else "",

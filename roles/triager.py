@@ -1,18 +1,19 @@
-"""The triager by rule: a confirmed regression becomes a bug work order, the same one for the same facts."""
+"""The triager. By rule: a confirmed regression becomes a bug work order, the same one for the same facts. By an agent:
+the words for failures that were clustered by rule, see `engine.planner.clusters`."""
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
-from engine.models.roadmap import WorkOrder
+from engine.models.roadmap import WorkOrder, order_id
 from engine.ports import Regression
 from engine.text.sanitise import sanitise_line
 from roles.quoting import listed, quoted
+from roles.role import Role
 
-ID_MAX = 64
 TITLE_MAX = 200
 TESTS = "tests/**"
+TRIAGER = Role("triager", lambda _task: {})
 
 
 class RuleTriager:
@@ -41,13 +42,8 @@ class RuleTriager:
 
 
 def bug_id(work_order: str, nth: int) -> str:
-    """`bug-<work order>-<nth>`, shortened with a digest in its middle where that would be too long for an id."""
-    whole = f"bug-{work_order}-{nth}"
-    if len(whole) <= ID_MAX:
-        return whole
-    digest = hashlib.sha256(work_order.encode("utf-8")).hexdigest()[:8]
-    room = ID_MAX - len(f"bug---{nth}") - len(digest)
-    return f"bug-{work_order[:room]}-{digest}-{nth}"
+    """`bug-<work order>-<nth>`, shortened where that would be too long for an id."""
+    return order_id("bug-", work_order, f"-{nth}")
 
 
 def _goal(regression: Regression) -> str:
@@ -69,8 +65,8 @@ If main itself is wrong, mend it too. The reverted version: git show {commit}"""
 def _slower(regression: Regression) -> str:
     if regression.crept:
         return f"""\
-A sample of the canary flow {regression.flow} has got worse over many landings, by too little each time to be found beside
-the one before. Nobody is blamed, and nothing was taken back.
+A sample of the canary flow {regression.flow} has got worse over many landings, by too little each time to be found
+beside the one before. Nobody is blamed, and nothing was taken back.
 
 The medians of the commits that were good:
 {quoted(regression.reason, lines_cap=40)}

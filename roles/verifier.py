@@ -1,16 +1,27 @@
-"""The verifier's word to the next attempt: a red report as a few lines, the most important first."""
+"""The verifier: what it is told, and its word to the next attempt: a red report as a few lines, the most important
+first."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from engine.models.report import GateResult, VerificationReport
+from engine.models.task import Task
 from engine.text.sanitise import sanitise_line
+from roles.role import Names, Role, gates_of, proofs_of, text_of
 
 LINES_CAP = 40
 LINE_CAP = 400
 NAMES_CAP = 12
 _URGENCY = {"red": 0, "timeout": 1, "error": 2, "skipped": 3, "green": 4}
+
+
+def _prompt_names(task: Task) -> Names:
+    oracle = text_of(task, "oracle") or "(there is none)"
+    return {"gates": gates_of(task), "tests": proofs_of(task), "oracle": oracle}
+
+
+VERIFIER = Role("verifier", _prompt_names)
 
 
 def feedback(report: VerificationReport) -> list[str]:

@@ -21,6 +21,7 @@ from engine.sandbox.meanings import UNTESTED, described, promises
 from engine.text.sanitise import sanitise_line
 from swarm_tui.checking_remote import remote_problems
 from swarm_tui.place import Place, find_place
+from swarm_tui.shaking_hands import Handshakes, shake_hands
 from swarm_tui.wanted import missing_programs, wanted_programs
 
 
@@ -36,17 +37,25 @@ def check_repository(repo: Path | None, state: Path | None, *, as_json: bool) ->
         problems += _committed(place, settings, orders) + remote_problems(settings, place)
         sandbox = _sandbox(settings, place, problems)
         facts["sandbox"] = sandbox.name if sandbox is not None else "not usable"
+    hands = Handshakes()
+    if settings is not None and sandbox is not None:
+        hands = shake_hands(settings, place.folders, place.repository.root, sandbox)
+        named = {problem.where for problem in problems}
+        problems += [problem for problem in hands.problems(settings) if problem.where not in named]
     ok = not any(problem.level == "error" for problem in problems)
     if as_json:
         said: dict[str, object] = {"ok": ok, "problems": [p.model_dump(mode="json") for p in problems], "facts": facts}
         if sandbox is not None:
             said["sandbox"] = described(sandbox)
+            said["agents"] = hands.as_json()
         sys.stdout.write(json.dumps(said, indent=2) + "\n")
         return 0 if ok else 1
     for name, value in facts.items():
         sys.stdout.write(f"{name:<10}{sanitise_line(value)}\n")
     for line in _sandbox_lines(sandbox) if sandbox is not None else ():
         sys.stdout.write(f"{sanitise_line(line)}\n")
+    if hands.agents:
+        sys.stdout.write("\n".join(("agents", *map(sanitise_line, hands.lines()))) + "\n")
     for problem in problems:
         mark = "✘ error  " if problem.level == "error" else "! warning"
         sys.stdout.write(f"{mark} {sanitise_line(str(problem))}\n")

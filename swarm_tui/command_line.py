@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from engine.errors import UserError
+from swarm_tui.adr_commands import adr_app
 from swarm_tui.bisect_command import bisect
 from swarm_tui.golden_commands import golden_app
 from swarm_tui.terminal import Asked
@@ -29,6 +30,7 @@ roadmap_app = typer.Typer(
 )
 app.add_typer(roadmap_app, name="roadmap")
 app.add_typer(golden_app, name="golden")
+app.add_typer(adr_app, name="adr")
 
 Repo = Annotated[
     Path | None,
@@ -208,6 +210,22 @@ def replay(
     from swarm_tui.replaying import run_replay
 
     raise typer.Exit(run_replay(repo, state, night, speed=speed, plain=plain, as_list=as_list, quiet=skip_quiet))
+
+
+@app.command()
+def record(
+    night: Annotated[
+        str, typer.Argument(help="Its number, as `swarm replay --list` shows it (default: the newest).")
+    ] = "",
+    repo: Repo = None,
+    state: State = None,
+    out: Annotated[Path, typer.Option("--out", help="A new folder for the recording.")] = Path("recorded"),
+    speed: Annotated[float, typer.Option("--speed", help="How many times as fast as they were the agents play.")] = 1.0,
+) -> None:
+    """Keep what the agents of a night did as scripts, with the repository as it was: to play it without any model."""
+    from swarm_tui.recording import run_record
+
+    raise typer.Exit(run_record(repo, state, night, out, speed=speed))
 
 
 @app.command()

@@ -117,7 +117,7 @@ def make_wings(
     from gates.runner import LocalGateRunner
     from gates.signer_process import open_signer
     from roles.agents import adapter_for
-    from roles.implementer import PROMPT_PATH, PromptedImplementer
+    from roles.prompted import PromptedRoles, prompt_path
     from roles.triager import RuleTriager
     from roles.verifier import feedback
 
@@ -168,13 +168,13 @@ def make_wings(
         redactor=redactor,
     )
 
-    def template() -> str | None:
-        raw = site.hub.read_file(site.hub.main().commit, PROMPT_PATH)
+    def template(role: str) -> str | None:
+        raw = site.hub.read_file(site.hub.main().commit, prompt_path(role))
         return raw.decode("utf-8") if raw is not None else None
 
     ports = Ports(
         agents=lambda kind: adapter_for(kind, executor, programs, site.repository.root, redactor),
-        implementer=PromptedImplementer(lambda: site.definitions.current.gate, template),
+        roles=PromptedRoles(lambda: site.definitions.current.gate, template),
         triager=RuleTriager(),
         gates=gates,
         canary=canary,
@@ -188,8 +188,8 @@ def make_wings(
 
 
 def refuse_missing_programs(settings: Settings) -> None:
-    """Before a night depends on them. Raises UserError for the first gate or implementer whose program is not there."""
-    for whose, error in missing_programs(settings, [settings.roles.get("implementer", "")]):
+    """Before a night depends on them. Raises UserError for the first gate or agent whose program is not there."""
+    for whose, error in missing_programs(settings, list(dict.fromkeys(settings.roles.values()))):
         raise UserError(f"{whose} in swarm.toml cannot run: {error}") from error
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from engine.models.event import Event
+from engine.models.event import Event, utc_text
 from engine.status import BOOTSTRAP, LOW_DISK
 from engine.text.sanitise import sanitise_line
 from swarm_tui.pull_requests import state_words
@@ -55,6 +55,10 @@ def _first(reasons: Any) -> str:
 
 def _settings_read(_event: Event, f: Fields) -> Phrase | None:
     return Phrase("!", "settings", BOOTSTRAP, "attention") if f["bootstrap"] else None
+
+
+def _as_role(role: str) -> str:
+    return "" if role == "implementer" else f" as {role}"
 
 
 def _run_finished(_event: Event, f: Fields) -> Phrase | None:
@@ -158,7 +162,9 @@ _PHRASES: dict[str, Callable[[Event, Fields], Phrase | None]] = {
         "+", e.work_order, f"added: {f['order']['title']} (because {f['because']})", "attention"
     ),
     "acceptance_checked": _acceptance_checked,
-    "run_started": lambda e, f: Phrase("▶", "", f"attempt {f['attempt']} by {f['agent']} on main {_short(f['base'])}"),
+    "run_started": lambda e, f: Phrase(
+        "▶", "", f"attempt {f['attempt']} by {f['agent']}{_as_role(f['role'])} on main {_short(f['base'])}"
+    ),
     "run_finished": _run_finished,
     "run_interrupted": lambda e, f: Phrase("·", "", f"interrupted ({f['why']}); it will be run again", "attention"),
     "change_proposed": lambda e, f: Phrase("⇡", "", f"proposes {len(f['paths'])} files: {', '.join(f['paths'][:4])}"),
@@ -216,6 +222,8 @@ _PHRASES: dict[str, Callable[[Event, Fields], Phrase | None]] = {
     "work_order_healthy": lambda e, f: Phrase(
         "♥", "", "healthy" + (" (uncanaried: no flows)" if f.get("uncanaried") else ""), "good"
     ),
+    "work_order_done": lambda e, f: Phrase("✔", "", f"done: {f['summary']}" if f["summary"] else "done", "good"),
+    "tests_joined": lambda e, f: Phrase("+", "", f"the tests of {f['tests']} join its change", "plain"),
     "work_order_cancelled": lambda e, f: Phrase("×", "", f"cancelled by {f['by']}", "attention"),
     "test_quarantined": lambda e, f: Phrase(
         "!",
@@ -244,5 +252,18 @@ _PHRASES: dict[str, Callable[[Event, Fields], Phrase | None]] = {
     "disk_checked": lambda e, f: Phrase(
         "!", "engine", LOW_DISK if f["low"] else "the disk has room again", "attention"
     ),
+    "memory_checked": lambda e, f: Phrase(
+        "!",
+        "engine",
+        "the memory has room for every run" if f["room"] is None else f"the memory has room for {f['room']} more runs",
+        "attention" if f["room"] == 0 else "plain",
+    ),
+    "provider_paused": lambda e, f: Phrase(
+        "‖",
+        f.get("provider") or f["agent"],
+        f"paused until {'a person resumes it' if f.get('asks') else utc_text(f['until'])}: {f['reason']}",
+        "attention",
+    ),
+    "provider_resumed": lambda e, f: Phrase("▶", f["provider"], "its pause is over; one run tries it first", "plain"),
     "suspended": lambda e, f: Phrase("z", "engine", f"the machine slept for {f['gap_s']} s", "attention"),
 }

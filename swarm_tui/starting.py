@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import shutil
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import UserError
 from engine.loading import ROADMAP_FILE, SETTINGS_FILE, parse_settings
+from swarm_tui.finding_agents import FoundAgent, find_agents
 from swarm_tui.finding_gates import FoundGate, find_gates
 
 _LANGUAGES = (
@@ -31,49 +32,23 @@ _WHO_COUNTS = {
     "cargo-messages": "who reads the output: errors are red, warnings stand in the log",
 }
 """What is said about a gate's results."""
-_PROMPT = "Read the file {prompt_file} and do what it says."
 
 
-@dataclass(frozen=True)
-class _KnownAgent:
-    """An installed coding agent as a command: its argv, what it needs of the home folder, and its model's hosts."""
-
-    name: str
-    run: tuple[str, ...]
-    home: tuple[str, ...] = ()
-    network: tuple[str, ...] = ()
-
-
-_KNOWN_AGENTS = (
-    _KnownAgent(
-        "claude",
-        ("claude", "-p", _PROMPT, "--permission-mode", "acceptEdits"),
-        (".claude", ".claude.json"),
-        ("api.anthropic.com",),
-    ),
-    _KnownAgent("codex", ("codex", "exec", "--full-auto", _PROMPT), (".codex",), ("api.openai.com", "chatgpt.com")),
-    _KnownAgent(
-        "gemini",
-        ("gemini", "--approval-mode", "auto_edit", "-p", _PROMPT),
-        (".gemini",),
-        ("generativelanguage.googleapis.com",),
-    ),
-    _KnownAgent("opencode", ("opencode", "run", _PROMPT), (".config/opencode", ".local/share/opencode")),
-    _KnownAgent(
-        "aider", ("aider", "--yes-always", "--no-auto-commits", "--message-file", "{prompt_file}"), (".aider.conf.yml",)
-    ),
-)
-
-
-def initial_files(repo_root: Path, *, main: str | None = None, path: str | None = None) -> dict[str, str]:
+def initial_files(
+    repo_root: Path,
+    *,
+    main: str | None = None,
+    path: str | None = None,
+    agents: Sequence[FoundAgent] | None = None,
+) -> dict[str, str]:
     """The texts of the two files by name. Reads the repository, writes nothing.
 
     main: the branch that the swarm lands on; None: `main` or `master` if there is one, else the current branch.
-    path: where to look for programs; None: the PATH of this process.
+    path: where to look for programs; None: the PATH of this process. agents: those that were found already.
     """
     python = _python(path)
     branch = main or _main_branch(repo_root)
-    installed = _installed(path)
+    installed = find_agents(path) if agents is None else agents
     settings = [_head(branch), _gates(find_gates(repo_root, python, path)), _agents(installed, python), _rest()]
     return {SETTINGS_FILE: "\n".join(settings), ROADMAP_FILE: _roadmap()}
 
@@ -120,11 +95,12 @@ def look_around(folder: Path) -> FirstSteps:
     root = next((each for each in (start, *start.parents) if (each / ".git").exists()), None)
     if root is None:
         raise UserError(f"{folder} is not in a git repository; run `git init` there, or name one with --repo")
-    texts = initial_files(root)
+    agents = find_agents()
+    texts = initial_files(root, agents=agents)
     gates = tuple(f"{gate.name}: {' '.join(gate.run)}" for gate in find_gates(root, _python()))
     languages = tuple(name for name, signs in _LANGUAGES if any(_any_file(root, sign) for sign in signs))
     kept = tuple(name for name in texts if (root / name).exists())
-    return FirstSteps(root, texts, kept, languages, gates, tuple(agent.name for agent in _installed(None)))
+    return FirstSteps(root, texts, kept, languages, gates, tuple(agent.name for agent in agents))
 
 
 def write_initial_files(folder: Path) -> list[str]:
@@ -147,10 +123,6 @@ def write_initial_files(folder: Path) -> list[str]:
 
 def _python(path: str | None = None) -> str:
     return "python" if shutil.which("python", path=path) else "python3"
-
-
-def _installed(path: str | None) -> list[_KnownAgent]:
-    return [agent for agent in _KNOWN_AGENTS if shutil.which(agent.run[0], path=path)]
 
 
 def _any_file(root: Path, pattern: str) -> bool:
@@ -257,25 +229,19 @@ results = {_quoted(gate.results)}  # {_WHO_COUNTS.get(gate.results, _COUNTED)}
     return "\n".join(blocks)
 
 
-def _agents(installed: Sequence[_KnownAgent], python: str) -> str:
+def _agents(installed: Sequence[FoundAgent], python: str) -> str:
     first = installed[0].name if installed else "mine"
     what = "These were found on this machine" if installed else "No known coding agent was found; this is an example"
     blocks = [
         f"""\
 # AGENTS: who does the work. {what}.
 # None is switched on, because an agent may cost money: take the # away from one and from its role.
+# `swarm check` then shakes hands with it and says what it can.
 #[roles]
 #implementer = {_quoted(first)}  # the agent that does the work orders
 """
     ]
-    for agent in installed:
-        home = f"#home = {_listed(agent.home)}  # what it may see of your home folder\n" if agent.home else ""
-        network = f"#network = {_listed(agent.network)}  # hosts that it may reach\n" if agent.network else ""
-        blocks.append(f"""\
-#[agents.{agent.name}]
-#kind = "command"  # any program that edits files and exits with 0
-#run = {_listed(agent.run)}  # look at its permission flags first
-{home}{network}""")
+    blocks += [_agent(agent) for agent in installed]
     if not installed:
         blocks.append(f"""\
 #[agents.mine]
@@ -285,6 +251,35 @@ def _agents(installed: Sequence[_KnownAgent], python: str) -> str:
 #home = []  # what it may see of your home folder, for instance its login
 """)
     return "\n".join(blocks)
+
+
+_KINDS = {
+    "acp": "it speaks the Agent Client Protocol",
+    "command": "any program that edits files and exits with 0",
+    "model": "a model server, with our own tools around it",
+}
+
+
+def _agent(agent: FoundAgent) -> str:
+    """The table of one found agent, a comment at each key."""
+    rows = [f"#[agents.{agent.name}]", f'#kind = "{agent.kind}"  # {_KINDS[agent.kind]}']
+    if agent.run:
+        rows.append(f"#run = {_listed(agent.run)}  # {agent.note or 'look at its permission flags first'}")
+    if agent.base_url:
+        rows.append(f"#base_url = {_quoted(agent.base_url)}  # it answered there")
+        rows.append(f"#model = {_quoted(agent.model)}  # {agent.note}")
+    rows.append(f"#network = {_listed(agent.network)}  # hosts that it may reach; all others are refused")
+    if agent.home:
+        rows.append(f"#home = {_listed(agent.home)}  # its login: what it may read of your home folder")
+    if agent.env:
+        rows.append(
+            f"#env = {_table(agent.env)}  # beside the ordinary; $NAME is taken from yours and hidden elsewhere"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def _table(values: Mapping[str, str]) -> str:
+    return f"{{ {', '.join(f'{name} = {_quoted(value)}' for name, value in values.items())} }}"
 
 
 def _rest() -> str:

@@ -30,6 +30,9 @@ class Danger(NamedTuple):
 DANGERS: dict[str, Danger] = {
     "land": Danger("landing", False, "the change and its report", "swarm lands a commit that reverts it"),
     "restore": Danger("moves main back", True, "what main loses", "what is taken off stays in main's history"),
+    "proposal": Danger(
+        "takes on proposed work", False, "the work order", "swarm cancel takes it off again, what it landed is reverted"
+    ),
     "external": Danger(
         "acts outside of the repository", False, "the command", "none: what happens outside cannot be undone from here"
     ),
@@ -59,7 +62,7 @@ DANGERS: dict[str, Danger] = {
     ),
 }
 UNKNOWN = Danger("cannot be placed", True, "the command")
-ENGINES_OWN = frozenset({"land", "restore", "over_budget"})
+ENGINES_OWN = frozenset({"land", "restore", "over_budget", "proposal"})
 """Questions of the engine: an agent that uses its words is not believed."""
 
 ALIASES = {

@@ -14,6 +14,11 @@ MOST_FILES, MOST_BYTES = 20, 1_000_000
 def clear_leavings(run: Path) -> None:
     """Take away what a run has left in its folder, but for its records and the small files at the top of its side
     folder. Never raises; what cannot be removed now stays."""
+    for folder in (run, *run.glob("returned-*")):
+        _clear(folder)
+
+
+def _clear(run: Path) -> None:
     remove_tree(run / "granted" / "home")
     side = run / "side"
     try:

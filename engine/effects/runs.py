@@ -4,46 +4,64 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.actions import StartRun
+from engine.effects import spending
+from engine.effects.handoffs import NotTaken, about_of, contract_of, given_tree, proposal, said_of
 from engine.effects.leavings import clear_all_leavings, clear_leavings
 from engine.effects.operations import ask, execute_granted, why_in_vain
+from engine.effects.run_words import denied, network_words, why_of
+from engine.effects.watching import watched
 from engine.effects.world import KEEP_WORDS, World, quota
 from engine.errors import SwarmError, UserError
 from engine.git.workspaces import Harvest, Workspace, Workspaces
 from engine.models.event import NewEvent
-from engine.models.handoffs import Abort, ChangeSummary, HandoffError
-from engine.models.settings import Limits
+from engine.models.handoffs import Abort, Changing, Handoff, HandoffError
+from engine.models.settings import RoleName
 from engine.models.task import GrantedOperation, Operation
-from engine.ports import AgentResult, AgentRun
+from engine.models.usage import added
+from engine.planner.budgets import rest
+from engine.planner.roles import role_of
+from engine.ports import AgentResult, AgentRun, TaskRequest
 from engine.state import Order
 from engine.text.sanitise import sanitise, sanitise_line
 
-PATHS_CAP_CHARACTERS = 200_000
-"""Of the changed paths as JSON: they go into events whole, and an event has its limit."""
-SKIPPED_CAP = 50
-HOSTS_CAP, SHOWN_HOSTS, HOST_CHARS = 20, 5, 300
-ASK_CHARS = 60
+RETURNED_MAX = 2
+"""How often an invalid handoff is returned to its agent, with what is wrong."""
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """What was handed in: `said`, and the events that it causes; or, with None, why it could not be taken. `harvest`:
+    what was there then."""
+
+    role: RoleName
+    agent: str
+    said: Handoff | None = None
+    events: list[NewEvent] = field(default_factory=list[NewEvent])
+    why: str = ""
+    harvest: Harvest | None = None
 
 
 async def start_run(world: World, action: StartRun) -> None:
     """Run one attempt and end in a defined state: proposed, rejected, parked, or interrupted (engine's own doing)."""
     state, settings = world.state(), world.settings()
     order = state.orders[action.order]
-    name = settings.roles.get("implementer", "")
+    role = role_of(order.spec, settings.roles)
     base = order.resume.base if order.resume else state.main
-    fields = {"attempt": order.attempts + 1, "role": "implementer", "agent": name, "base": base}
+    held = spending.started(spending.reserve(world, order, role))
+    fields = {"attempt": order.attempts + 1, "role": role, "base": base, **held}
     workspace: Workspace | None = None
     try:
         await world.emit(NewEvent("run_started", fields, work_order=action.order, run=action.run))
         _require_sandbox(world, order)
-        over = order.resume.tree if order.resume else None
+        over = order.resume.tree if order.resume else await asyncio.to_thread(given_tree, world.hub, state, order, base)
         workspace = await asyncio.to_thread(world.workspaces.create, action.run, base, over)
         granted = await execute_granted(world, order, workspace, action.run)
-        result = await _perform(world, order, workspace, action.run, granted)
+        result, taken = await _handed(world, order, workspace, action.run, granted)
     except asyncio.CancelledError:
         await asyncio.shield(_interrupted(world, action, workspace))
         raise
@@ -59,7 +77,7 @@ async def start_run(world: World, action: StartRun) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await _to_the_end(_interrupted(world, action, workspace, why))
         raise
-    await _to_the_end(_conclude(world, order, action.run, workspace, result, name))
+    await _to_the_end(_conclude(world, order, action.run, workspace, result, taken))
 
 
 def _require_sandbox(world: World, order: Order) -> None:
@@ -78,35 +96,111 @@ async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
         raise
 
 
-async def _perform(
+async def _handed(
     world: World, order: Order, workspace: Workspace, run: str, granted: list[GrantedOperation]
+) -> tuple[AgentResult, _Taken]:
+    """Let the agent work until it hands in what can be taken: an invalid handoff is returned to it, in the same
+    workspace and within the run's wall time, at most RETURNED_MAX times."""
+    settings = world.settings()
+    role = role_of(order.spec, settings.roles)
+    taken = _Taken(role, spending.agent_of(world, run))
+    result: AgentResult | None = None
+    for returned in range(RETURNED_MAX + 1):
+        left = settings.limits.run_wall - (result.duration_s if result else 0.0)
+        ended = await _perform(world, order, workspace, run, granted, taken, returned, left)
+        result = _both(result, ended) if result is not None else ended
+        if result.end != "done":
+            if taken.why:
+                note = f"{result.note}; before that {taken.why}" if result.note else f"before that {taken.why}"
+                result = replace(result, note=note)
+            break
+        taken, final = await asyncio.to_thread(_take, world, order, workspace, result, taken)
+        if taken.said is not None or final or result.duration_s >= settings.limits.run_wall:
+            break
+    assert result is not None
+    return result, taken
+
+
+def _both(first: AgentResult, then: AgentResult) -> AgentResult:
+    """The end of a run whose agent was started again, with what all of it took."""
+    return replace(
+        then,
+        tokens=first.tokens + then.tokens,
+        cost=first.cost + then.cost,
+        duration_s=first.duration_s + then.duration_s,
+        refused=(*first.refused, *then.refused),
+        usage=first.usage.plus(then.usage),
+        turns=added(first.turns, then.turns),
+    )
+
+
+def _take(world: World, order: Order, workspace: Workspace, result: AgentResult, before: _Taken) -> tuple[_Taken, bool]:
+    """What was handed in, and whether there is no use in returning it."""
+    try:
+        harvest = world.workspaces.harvest(workspace)
+    except SwarmError:
+        return before, True  # the end of the run says so
+    try:
+        said, events = said_of(world, order, before.role, result.handoff, harvest)
+    except NotTaken as error:
+        return replace(before, why=sanitise_line(str(error)), harvest=harvest), True
+    except HandoffError as error:
+        why = f"the handoff was not valid: {sanitise_line(str(error))}"
+        agent = world.settings().agents.get(before.agent)
+        # A session with an agent goes on until its handoff can be read, so it has been told already.
+        told = agent is not None and agent.kind == "acp" and "returned" in result.note
+        return replace(before, why=why, harvest=harvest), told
+    return replace(before, said=said, events=events, why="", harvest=harvest), True
+
+
+async def _perform(
+    world: World,
+    order: Order,
+    workspace: Workspace,
+    run: str,
+    granted: Sequence[GrantedOperation],
+    taken: _Taken,
+    returned: int,
+    wall_s: float,
 ) -> AgentResult:
     settings = world.settings()
-    name = settings.roles.get("implementer", "")
-    agent = settings.agents.get(name)
+    agent = settings.agents.get(taken.agent)
     if agent is None:
-        raise UserError("no agent does the role implementer: name one under [roles] in swarm.toml")
-    side = world.folders.runs / run / "side"
+        raise UserError(f"no agent does the role {taken.role}: name one under [roles] in swarm.toml")
+    folder = world.folders.runs / run
+    if returned:
+        folder /= f"returned-{returned}"
+    side = folder / "side"
     await asyncio.to_thread(side.mkdir, parents=True, exist_ok=True)
-    feedback = [*order.feedback, *_network_words(order)]
-    task = world.ports.implementer.task(order.spec, order.attempts + 1, feedback, granted)
-    return await world.ports.agents(agent.kind).perform(
-        AgentRun(
-            run_id=run,
-            agent=name,
-            settings=agent,
-            task=task,
-            workspace=workspace.path,
-            side=side,
-            folder=world.folders.runs / run,
-            readable=(world.folders.base / "objects",),
-            wall_s=settings.limits.run_wall,
-            idle_s=settings.limits.run_idle,
-            hosts=tuple(order.hosts),
-            quota=quota(settings.limits),
-            without=settings.sandbox.without,
-        )
+    again = [f"{taken.why}; mend it and hand in again: your files are as you left them"] if returned else []
+    request = TaskRequest(
+        role=taken.role,
+        order=order.spec,
+        attempt=order.attempts + 1,
+        feedback=[*again, *order.feedback, *network_words(order)],
+        granted=granted,
+        contract=await asyncio.to_thread(contract_of, world, order),
+        about=await asyncio.to_thread(about_of, world, order),
     )
+    most = rest(world.state(), settings, order)
+    one = AgentRun(
+        run_id=f"{run}.returned{returned}" if returned else run,
+        agent=taken.agent,
+        settings=agent,
+        task=await asyncio.to_thread(world.ports.roles.task, request),
+        workspace=workspace.path,
+        side=side,
+        folder=folder,
+        readable=(world.folders.base / "objects",),
+        wall_s=min(wall_s, most.wall or wall_s),
+        idle_s=settings.limits.run_idle,
+        hosts=tuple(order.hosts),
+        quota=quota(settings.limits),
+        most=most,
+        without=settings.sandbox.without,
+    )
+    work = world.ports.agents(agent.kind).perform(one)
+    return await watched(work, one, settings.limits.repeats, settings.limits.run_stuck)
 
 
 async def _interrupted(
@@ -126,8 +220,10 @@ async def _interrupted(
         except SwarmError as error:
             # The workspace stays where it is: what could not be harvested is not deleted.
             world.log.error("run", f"workspace kept in place: {error}", run=action.run)
+    charged = await asyncio.to_thread(spending.interrupted, world, action.run)
     await asyncio.to_thread(clear_leavings, world.folders.runs / action.run)
     await world.emit(
+        *charged,
         NewEvent(
             "run_finished", _finished("interrupted", False, why, kept, None), work_order=action.order, run=action.run
         ),
@@ -160,10 +256,11 @@ def _tidy(workspaces: Workspaces) -> None:
 
 
 async def _conclude(
-    world: World, order: Order, run: str, workspace: Workspace, result: AgentResult, agent: str
+    world: World, order: Order, run: str, workspace: Workspace, result: AgentResult, taken: _Taken
 ) -> None:
     try:
-        harvest = await asyncio.to_thread(world.workspaces.harvest, workspace)
+        harvest = taken.harvest if result.end == "done" else None
+        harvest = harvest or await asyncio.to_thread(world.workspaces.harvest, workspace)
     except SwarmError as error:
         fields = {"change": "", "reasons": [f"the workspace could not be harvested: {error}"]}
         ended = NewEvent(
@@ -172,29 +269,23 @@ async def _conclude(
         await world.emit(ended, NewEvent("change_rejected", fields, work_order=order.spec.id, run=run))
         await asyncio.to_thread(clear_leavings, world.folders.runs / run)
         return  # the workspace stays: what could not be harvested is not deleted
-    drafts = (
-        [
-            NewEvent(
-                "budget_spent",
-                {"tokens": result.tokens, "cost": result.cost, "agent": agent, "role": "implementer"},
-                run=run,
-            )
-        ]
-        if result.tokens or result.cost
-        else []
-    )
-    drafts += _denied(result)
+    charge = spending.charge(world, run, result)
+    drafts = [*charge.events, *denied(result)]
     if result.end == "asked" and result.asked is not None:
         drafts += await _asked(world, order, run, result, result.asked, harvest)
     elif result.end == "done":
-        drafts += _handed_in(world, order, run, result, harvest, agent)
+        drafts += [*_handed_in(order, run, result, harvest, taken), *charge.parked(order)]
+    elif result.end == "limit":
+        drafts.append(NewEvent("run_finished", _finished("limit", False, why_of(result), harvest.commit, result)))
+        drafts += spending.limited(world, order, run, why_of(result), result)
     else:
-        why = _why(result)
+        why = why_of(result)
         drafts.append(
             NewEvent("run_finished", _finished(_RESULTS[result.end], True, why, harvest.commit, result), run=run)
         )
         drafts.append(NewEvent("change_rejected", {"change": "", "reasons": [why], "kept": harvest.commit}, run=run))
-    await world.emit(*(NewEvent(d.kind, d.fields, work_order=order.spec.id, run=run) for d in drafts))
+        drafts += charge.parked(order)
+    await world.emit(*(NewEvent(d.kind, d.fields, work_order=d.work_order or order.spec.id, run=run) for d in drafts))
     await asyncio.to_thread(_manifest, world, run)
     await asyncio.to_thread(clear_leavings, world.folders.runs / run)
     await asyncio.to_thread(world.workspaces.remove, workspace)
@@ -204,6 +295,7 @@ _RESULTS = {
     "failed": "failed",
     "timeout": "timeout",
     "idle": "idle",
+    "stuck": "idle",
     "quota": "quota",
     "cancelled": "failed",
     "lost": "failed",
@@ -225,49 +317,13 @@ async def _asked(
     ]
 
 
-def _denied(result: AgentResult) -> list[NewEvent]:
-    """What the run was kept from: a quota that ended it, hosts that it was not let reach."""
-    found: list[NewEvent] = []
-    if result.end == "quota":
-        fields = {"rule": f"quota-{result.quota or 'unknown'}", "reason": f"it was stopped at {_quota_words(result)}"}
-        found.append(NewEvent("guardrail_denied", fields))
-    if result.refused:
-        hosts = [host for host in dict.fromkeys(result.refused) if len(host) <= HOST_CHARS][:HOSTS_CAP]
-        shown = ", ".join(sanitise_line(host) for host in hosts[:SHOWN_HOSTS])
-        more = f" and {len(result.refused) - SHOWN_HOSTS} more" if len(result.refused) > SHOWN_HOSTS else ""
-        reason = f"it wanted to reach {shown}{more}, which neither its agent's network nor a person allows"
-        found.append(NewEvent("guardrail_denied", {"rule": "network", "reason": reason, "hosts": hosts}))
-    return found
-
-
-def _quota_words(result: AgentResult) -> str:
-    """Which quota ended the run, by its key in the settings where it has one, and what it used."""
-    key = f"limits.{result.quota}" if result.quota in Limits.model_fields else result.quota or "its quota"
-    return f"{key}: {sanitise_line(result.note) or 'it used more'}"
-
-
-def _network_words(order: Order) -> list[str]:
-    """What an agent is told of hosts: which it was refused, and which a person has allowed since."""
-    refused = [sanitise_line(host) for host in order.refused if host not in order.hosts]
-    found = [f"A person lets you reach {sanitise_line(host)} now." for host in order.hosts]
-    if refused:
-        found.append(f"You were not let reach {', '.join(refused)}; do without, unless that changes.")
-    return found
-
-
-def _handed_in(
-    world: World, order: Order, run: str, result: AgentResult, harvest: Harvest, agent: str
-) -> list[NewEvent]:
-    def rejected(why: str) -> list[NewEvent]:
+def _handed_in(order: Order, run: str, result: AgentResult, harvest: Harvest, taken: _Taken) -> list[NewEvent]:
+    said = taken.said
+    if said is None:
         return [
-            NewEvent("run_finished", _finished("failed", True, why, harvest.commit, result)),
-            NewEvent("change_rejected", {"change": "", "reasons": [why], "kept": harvest.commit}),
+            NewEvent("run_finished", _finished("failed", True, taken.why, harvest.commit, result)),
+            NewEvent("change_rejected", {"change": "", "reasons": [taken.why], "kept": harvest.commit}),
         ]
-
-    try:
-        said = world.ports.implementer.summary(result.handoff, harvest.changed_paths)
-    except HandoffError as error:
-        return rejected(f"the handoff was not valid: {sanitise_line(str(error))}")
     if isinstance(said, Abort):
         why = sanitise(said.abort)[:KEEP_WORDS]
         return [
@@ -277,56 +333,10 @@ def _handed_in(
                 {"why": f"its agent gave it back: {why}", "do": f"mend the order, then: swarm retry {order.spec.id}"},
             ),
         ]
-    if not harvest.changed_paths:
-        return rejected("nothing was changed")
-    if len(json.dumps(harvest.changed_paths)) > PATHS_CAP_CHARACTERS:
-        count = len(harvest.changed_paths)
-        return rejected(f"it changes {count} paths, more than one change can name: hand in less, or shorter names")
-    return [
-        NewEvent("run_finished", _finished("done", True, "", harvest.commit, result)),
-        NewEvent(
-            "handoff_received",
-            {
-                "role": "implementer",
-                "digest": world.artifacts.put_json(said.model_dump()),
-                "summary": sanitise(said.summary)[:KEEP_WORDS],
-            },
-        ),
-        NewEvent("change_proposed", _proposal(run, harvest, said, agent)),
-    ]
-
-
-def _proposal(run: str, harvest: Harvest, said: ChangeSummary, agent: str) -> dict[str, Any]:
-    order, number = run.rsplit(".", 1)
-    return {
-        "change": f"agent/{order}/{number}-{harvest.tree[:8]}",
-        "base": harvest.base_commit,
-        "head": harvest.commit,
-        "tree": harvest.tree,
-        "paths": [sanitise_line(path) for path in harvest.changed_paths],
-        "summary": sanitise(said.summary)[:KEEP_WORDS],
-        "risk": sanitise(said.risk)[:KEEP_WORDS],
-        "rollback": sanitise(said.rollback)[:KEEP_WORDS],
-        "agent": agent,
-        "skipped": _skipped(harvest.skipped),
-        "asks": [sanitise_line(ask)[:ASK_CHARS] for ask in said.asks],
-    }
-
-
-def _skipped(lines: list[str]) -> list[str]:
-    more = len(lines) - SKIPPED_CAP
-    return [*lines[:SKIPPED_CAP], *([f"… and {more} more"] if more > 0 else [])]
-
-
-def _why(result: AgentResult) -> str:
-    said = {
-        "failed": f"the agent ended with exit code {result.exit_code}",
-        "timeout": "the agent ran into its wall time and was stopped",
-        "idle": "the agent did nothing for too long and was stopped",
-        "lost": "the agent's process was lost",
-        "quota": f"the agent was stopped at {_quota_words(result)}",
-    }.get(result.end, f"the agent ended as {result.end}")
-    return f"{said}; {sanitise_line(result.note)}" if result.note and result.end != "quota" else said
+    events = [NewEvent("run_finished", _finished("done", True, "", harvest.commit, result)), *taken.events]
+    if isinstance(said, Changing) and not any(event.kind == "work_order_done" for event in events):
+        events.append(NewEvent("change_proposed", proposal(run, harvest, said, taken.agent)))
+    return events
 
 
 def _finished(result: str, counted: bool, why: str, kept: str, ended: AgentResult | None) -> dict[str, Any]:
@@ -342,7 +352,6 @@ def _finished(result: str, counted: bool, why: str, kept: str, ended: AgentResul
 
 def _manifest(world: World, run: str) -> None:
     folder = world.folders.runs / run
-    entries = {
-        name: world.artifacts.put_file(folder / name) for name in ("log", "result.json") if (folder / name).is_file()
-    }
+    found = [folder / "log", folder / "result.json", *sorted(folder.glob("returned-*/log"))]
+    entries = {path.relative_to(folder).as_posix(): world.artifacts.put_file(path) for path in found if path.is_file()}
     world.artifacts.write_manifest(folder, entries)

@@ -22,6 +22,7 @@ from engine.models.event import NewEvent
 from engine.models.report import GuardResult
 from engine.models.roadmap import WorkOrder
 from engine.models.settings import Gate, Guards, Settings
+from engine.planner.roles import allowed, under_contract
 from engine.ports import GateRequest, GuardRequest, Member, SignedReport
 from engine.review import review
 from engine.state import Change, State
@@ -49,24 +50,25 @@ async def check_change(world: World, action: CheckChange) -> None:
         fields = {"change": change.id, "reasons": wrong}
         await world.emit(NewEvent("change_rejected", fields, work_order=change.order))
         return
-    results = _waived(change, await _guard(world, spec, change.tree, base_tree))
+    results = _waived(change, await _guard(world, spec, change, change.tree, base_tree))
     if not await _denied(world, change, results):
         guards = [result.model_dump() for result in results]
         fields = {"change": change.id, "guards": guards, "lines": lines}
         await world.emit(NewEvent("change_queued", fields, work_order=change.order))
 
 
-async def _guard(world: World, spec: WorkOrder, tree: str, base_tree: str) -> tuple[GuardResult, ...]:
-    """The guards' word on a tree, under the settings of now."""
+async def _guard(world: World, spec: WorkOrder, change: Change, tree: str, base_tree: str) -> tuple[GuardResult, ...]:
+    """The guards' word on a tree, under the settings of now and the contract of its item."""
+    state = world.state()
     request = GuardRequest(
         tree=tree,
         base_tree=base_tree,
-        allow=tuple(spec.allow),
+        allow=allowed(state, spec, change),
         deny=tuple(spec.deny),
-        guards=_with_scripts(world.settings()),
+        guards=under_contract(_with_scripts(world.settings()), state, spec),
         work_order=spec.id,
         scripts=tuple(s for argv in (*(a.run for a in spec.acceptance), spec.repro) for s in _scripts(argv)),
-        accepted=carried(world.state()),
+        accepted=carried(state),
     )
     return await world.ports.gates.guard(request)
 
@@ -230,7 +232,7 @@ async def _guards(
         if spec is None or change.person:
             said += [GuardResult.model_validate(guard) for guard in change.guards]
             continue
-        found = await _guard(world, spec, trees.whole, without if len(changes) > 1 else base_tree)
+        found = await _guard(world, spec, change, trees.whole, without if len(changes) > 1 else base_tree)
         results = _waived(change, found)
         said += results
         flags += _approved(change, found)

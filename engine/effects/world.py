@@ -15,7 +15,7 @@ from engine.log import EngineLog
 from engine.models.event import Event, NewEvent
 from engine.models.report import VerificationReport
 from engine.models.settings import Limits, Settings
-from engine.ports import Agent, CanaryRunner, Clock, Executor, GateRunner, Implementer, Quota, Sandbox, Triager
+from engine.ports import Agent, CanaryRunner, Clock, Executor, GateRunner, Quota, Roles, Sandbox, Triager
 from engine.process.programs import Programs
 from engine.state import State
 
@@ -35,7 +35,7 @@ class Ports:
 
     agents: Callable[[str], Agent]
     """Kind of agent -> adapter. Raises UserError for a kind that is not there."""
-    implementer: Implementer
+    roles: Roles
     triager: Triager
     gates: GateRunner
     canary: CanaryRunner

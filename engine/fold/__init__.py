@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.fold import approvals, canary, flakes, goldens, mainline, orders, remote, train
+from engine.fold import approvals, canary, flakes, goldens, mainline, orders, remote, spending, train
 from engine.fold.handler import Handler
 from engine.lifecycle import next_phase
 from engine.models.event import Event
@@ -112,12 +112,24 @@ _HANDLERS: dict[str, Handler] = {
     "disk_checked": _disk_low,
 }
 
+
+def _both(first: Handler | None, then: Handler) -> Handler:
+    def handler(state: State, event: Event, f: dict[str, Any]) -> None:
+        if first is not None:
+            first(state, event, f)
+        then(state, event, f)
+
+    return handler
+
+
+_HANDLERS.update({kind: _both(_HANDLERS.get(kind), handler) for kind, handler in spending.HANDLERS.items()})
+
 _FACTS = frozenset({"change_landed"})
 # Kinds whose meaning for the order is a transition of the table.
 _MOVES = frozenset(
     {
         "work_order_ready", "run_started", "run_interrupted", "change_proposed", "change_verifying", "change_queued",
         "change_landed", "change_rejected", "change_reverted", "work_order_healthy", "work_order_parked",
-        "work_order_cancelled", "change_reopened", "golden_proposed",
+        "work_order_cancelled", "work_order_done", "change_reopened", "golden_proposed",
     }
 )  # fmt: skip

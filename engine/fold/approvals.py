@@ -20,7 +20,7 @@ def _approval_asked(state: State, event: Event, f: dict[str, Any]) -> None:
         subject=f.get("subject", ""), tree=f.get("tree", ""), base=f.get("base", ""), facts=list(f.get("facts", [])),
         warnings=list(f.get("warnings", [])), reads=dict(f.get("reads", {})),
     )  # fmt: skip
-    if order := state.orders.get(event.work_order):
+    if (order := state.orders.get(event.work_order)) and f["danger"] != "proposal":
         order.asked += 1
 
 

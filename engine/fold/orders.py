@@ -7,8 +7,9 @@ from typing import Any
 
 from engine.fold import train
 from engine.fold.handler import Handler
+from engine.fold.spending import charged_before
 from engine.models.event import Event
-from engine.models.roadmap import WorkOrder
+from engine.models.roadmap import Item, WorkOrder
 from engine.state import (
     InForce,
     Order,
@@ -19,6 +20,8 @@ from engine.state import (
 
 def _roadmap_read(state: State, event: Event, f: dict[str, Any]) -> None:
     state.roadmap_error = ""
+    if not f.get("more"):
+        state.items = {item.id: item for item in map(Item.model_validate, f["items"])}
     for raw in f["orders"]:
         spec = WorkOrder.model_validate(raw)
         known = state.orders.get(spec.id)
@@ -26,7 +29,7 @@ def _roadmap_read(state: State, event: Event, f: dict[str, Any]) -> None:
             state.orders[spec.id] = Order(spec, since=event.at)
         else:
             # An order that the swarm added belongs to people once they have put it on the roadmap.
-            known.spec, known.source = spec, "roadmap"
+            known.spec, known.source, known.proposed_by = spec, "roadmap", ""
     for order_id in f["gone"]:
         # What has begun goes on to its end; only what nobody has started leaves with its line. Runs are numbered by
         # their order: were it forgotten, the next of its name would be given the results of its runs.
@@ -71,10 +74,10 @@ def _acceptance_checked(state: State, event: Event, f: dict[str, Any]) -> None:
     order.accepted = f["goal"] if f["ok"] else ""
 
 
-def _run_started(state: State, event: Event, _f: dict[str, Any]) -> None:
+def _run_started(state: State, event: Event, f: dict[str, Any]) -> None:
     order = state.orders[event.work_order]
     order.runs += 1
-    order.run, order.why = event.run, ""
+    order.run, order.why, order.agent = event.run, "", f["agent"]
 
 
 def _run_finished(state: State, event: Event, f: dict[str, Any]) -> None:
@@ -91,6 +94,8 @@ def _run_finished(state: State, event: Event, f: dict[str, Any]) -> None:
 
 
 def _budget_spent(state: State, event: Event, f: dict[str, Any]) -> None:
+    if charged_before(state, event):
+        return
     state.tokens += int(f["tokens"])
     state.cost += float(f["cost"])
     state.cost_tonight += float(f["cost"])
@@ -110,7 +115,8 @@ def _work_order_healthy(state: State, event: Event, _f: dict[str, Any]) -> None:
 def _work_order_added(state: State, event: Event, f: dict[str, Any]) -> None:
     spec = WorkOrder.model_validate(f["order"])
     if spec.id not in state.orders:
-        state.orders[spec.id] = Order(spec, source="swarm", since=event.at)
+        order = state.orders[spec.id] = Order(spec, source="swarm", since=event.at)
+        order.proposed_by, order.tests_for = f.get("proposed", ""), f.get("tests_for", "")
     because = f.get("regression", "")
     for regression in state.regressions:
         if regression.commit == because:
@@ -135,6 +141,21 @@ def _work_order_cancelled(state: State, event: Event, _f: dict[str, Any]) -> Non
         train.left(state)
 
 
+def _work_order_done(state: State, event: Event, f: dict[str, Any]) -> None:
+    order = state.orders[event.work_order]
+    order.done, order.feedback, order.why = dict(f), [], ""
+
+
+def _handoff_received(state: State, event: Event, f: dict[str, Any]) -> None:
+    if order := state.orders.get(event.work_order):
+        order.handoff, order.forbidden = f["digest"], list(f.get("forbidden", []))
+
+
+def _tests_joined(state: State, _event: Event, f: dict[str, Any]) -> None:
+    change = state.changes[f["change"]]
+    change.joined, change.head, change.tree, change.paths = f["joined"], f["head"], f["tree"], list(f["paths"])
+
+
 HANDLERS: dict[str, Handler] = {
     "roadmap_read": _roadmap_read,
     "roadmap_refused": _roadmap_refused,
@@ -149,4 +170,7 @@ HANDLERS: dict[str, Handler] = {
     "work_order_added": _work_order_added,
     "work_order_parked": _work_order_parked,
     "work_order_cancelled": _work_order_cancelled,
+    "work_order_done": _work_order_done,
+    "handoff_received": _handoff_received,
+    "tests_joined": _tests_joined,
 }

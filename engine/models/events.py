@@ -49,12 +49,14 @@ class RepositoryOpened(EventFields):
 
 
 class RoadmapRead(EventFields):
-    """`orders`: those that are new or changed; `gone`: ids that are on the roadmap no longer; `count`: all of them."""
+    """`orders`: those that are new or changed; `gone`: ids that are on the roadmap no longer; `count`: all of them.
+    `items`: all items; `more`: a further piece of a long roadmap, which tells nothing of them."""
 
     count: int
     orders: list[dict[str, Any]]
     gone: list[str]
     items: list[dict[str, Any]]
+    more: bool = False
 
 
 class SettingsRead(EventFields):
@@ -76,9 +78,25 @@ class WorkOrderReady(EventFields):
 
 
 class WorkOrderAdded(EventFields):
+    """`proposed`: the order whose handoff proposes it, so that it waits until it is accepted. `tests_for`: the order
+    that its tests are written for, and join."""
+
     order: dict[str, Any]
     because: str
     regression: str = ""
+    proposed: str = ""
+    tests_for: str = ""
+
+
+class WorkOrderDone(EventFields):
+    """It is over without a change of its own. Of a verifier: `head` is the commit with its tests, at `paths`, made on
+    `base`; `later`: what it wants added once the change has landed."""
+
+    summary: str
+    head: str = ""
+    base: str = ""
+    paths: list[str] = []
+    later: list[str] = []
 
 
 class WorkOrderParked(EventFields):
@@ -99,16 +117,20 @@ class By(EventFields):
 
 
 class RunStarted(EventFields):
+    """`held`: what is kept free for it of the budgets (tokens, cost, turns, wall in seconds), until it ends."""
+
     attempt: int
     role: str
     agent: str
     base: str
+    provider: str = ""
+    held: dict[str, float] = {}
 
 
 class RunFinished(EventFields):
     """`kept` is the commit under refs/swarm/keep/ that holds what the run left. `counted`: it used up an attempt."""
 
-    result: Literal["done", "failed", "timeout", "idle", "quota", "asked", "aborted", "interrupted"]
+    result: Literal["done", "failed", "timeout", "idle", "quota", "limit", "asked", "aborted", "interrupted"]
     counted: bool
     reason: str
     kept: str
@@ -121,16 +143,32 @@ class RunInterrupted(EventFields):
 
 
 class BudgetSpent(EventFields):
+    """What a run is charged, once. tokens, cost: 0 where nobody said it (then they are not `known`). turns: calls of a
+    model, None: not told. source, scope: as in `engine.models.usage.Usage`. claimed: what it said, where that cannot be
+    believed; it is charged what was held for it then."""
+
     tokens: int
     cost: float
     agent: str
     role: str
+    tokens_known: bool = True
+    cost_known: bool = True
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    tokens_cached: int | None = None
+    turns: int | None = None
+    source: str = ""
+    scope: str = ""
+    claimed: dict[str, float] = {}
 
 
 class HandoffReceived(EventFields):
+    """`digest`: the artifact. `forbidden`: of a Design Contract, its boundaries as in the settings."""
+
     role: str
     digest: str
     summary: str
+    forbidden: list[dict[str, str]] = []
 
 
 class ChangeProposed(EventFields):
@@ -149,6 +187,18 @@ class ChangeProposed(EventFields):
     commits: list[str] = []
     skipped: list[str] = []
     asks: list[str] = []
+
+
+class TestsJoined(EventFields):
+    """The tests of the work order `tests` (its commit `joined`) are part of the change now, which is `head`."""
+
+    __test__ = False
+    change: str
+    tests: str
+    joined: str
+    head: str
+    tree: str
+    paths: list[str]
 
 
 class AcceptanceChecked(EventFields):
@@ -602,9 +652,26 @@ class Suspended(EventFields):
 
 
 class ProviderPaused(EventFields):
+    """The agent's provider lets it do no more. `until`: UTC seconds. `asks`: and until a person resumes it."""
+
     agent: str
     until: float
     reason: str
+    provider: str = ""
+    asks: bool = False
+
+
+class ProviderResumed(EventFields):
+    """Its reset time has come."""
+
+    provider: str
+
+
+class MemoryChecked(EventFields):
+    """`room`: how many more runs the machine has memory for; None: as many as may run."""
+
+    room: int | None
+    available_bytes: int
 
 
 EVENTS: dict[str, type[EventFields]] = {
@@ -622,6 +689,7 @@ EVENTS: dict[str, type[EventFields]] = {
     "work_order_added": WorkOrderAdded,
     "work_order_parked": WorkOrderParked,
     "work_order_healthy": WorkOrderHealthy,
+    "work_order_done": WorkOrderDone,
     "work_order_cancelled": By,
     "run_started": RunStarted,
     "run_finished": RunFinished,
@@ -630,6 +698,7 @@ EVENTS: dict[str, type[EventFields]] = {
     "handoff_received": HandoffReceived,
     "acceptance_checked": AcceptanceChecked,
     "change_proposed": ChangeProposed,
+    "tests_joined": TestsJoined,
     "change_verifying": ChangeNamed,
     "change_queued": ChangeQueued,
     "change_rejected": ChangeRejected,
@@ -680,5 +749,7 @@ EVENTS: dict[str, type[EventFields]] = {
     "disk_checked": DiskChecked,
     "suspended": Suspended,
     "provider_paused": ProviderPaused,
+    "provider_resumed": ProviderResumed,
+    "memory_checked": MemoryChecked,
 }
 """Every kind that the engine writes."""

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Literal
 
 from pydantic import Field
 
 from engine.models.base import Strict
+from engine.models.settings import RoleName
 from engine.models.units import Duration
 
 OrderKind = Literal["feature", "fix", "refactor", "docs", "contract", "spike"]
 ID_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+ID_MAX = 64
+
+
+def order_id(before: str, about: str, after: str = "") -> str:
+    """The id of an order that the swarm adds about another; shortened with a digest where it would be too long."""
+    whole = before + about + after
+    if len(whole) <= ID_MAX:
+        return whole
+    digest = hashlib.sha256(about.encode("utf-8")).hexdigest()[:8]
+    room = ID_MAX - len(before) - len(after) - len(digest) - 1
+    return f"{before}{about[:room]}-{digest}{after}"
 
 
 class Acceptance(Strict):
@@ -39,6 +52,8 @@ class WorkOrder(Strict):
     item: str = ""
     title: str
     kind: OrderKind = "feature"
+    role: RoleName = "implementer"
+    """Who does it: which prompt, which handoff, and what follows from it."""
     goal: str = ""
     depends_on: list[str] = Field(default_factory=list[str])
     allow: list[str] = Field(default_factory=list[str])

@@ -65,6 +65,43 @@ class Limits(Strict):
     """Written into its folders."""
     files: int = Field(default=500_000, ge=0)
     file_size: Size = 4_000_000_000
+    run_stuck: Duration = 1800.0
+    """So long without a new word, a new tool call or a changed file, and a run is stuck. 0: it may."""
+    repeats: int = Field(default=12, ge=0)
+    """So often the same tool call in a row without a changed file, and a run is stuck. 0: it may."""
+    free_memory: Size = 500_000_000
+    """Of the machine: what starting runs leave free. `agent_memory`: what one run is taken to need; 0: what its kind of
+    agent usually takes."""
+    agent_memory: Size = 0
+
+
+class Budget(Strict):
+    """What may be used of each. 0: no limit. turns: calls of a model, where the agent tells them; wall: time that runs
+    take, all together; runs: how often an agent is started."""
+
+    tokens: int = Field(default=0, ge=0)
+    cost: float = Field(default=0.0, ge=0)
+    turns: int = Field(default=0, ge=0)
+    wall: Duration = 0.0
+    runs: int = Field(default=0, ge=0)
+
+
+class Budgets(Strict):
+    """Beside `limits.cost_per_night` and `limits.tokens_per_work_order`. role: of one role in a night. run: what one
+    run may use, which agents of kind "model" keep to by themselves."""
+
+    night: Budget = Budget()
+    work_order: Budget = Budget()
+    run: Budget = Budget()
+    role: dict[RoleName, Budget] = {}
+
+
+class ProviderSettings(Strict):
+    """concurrency: runs at once, 0: as many as there are. resume: when its limit is over, by its reset time alone, or
+    when a person says so (`swarm resume`)."""
+
+    concurrency: int = Field(default=0, ge=0, le=64)
+    resume: Literal["reset", "person"] = "reset"
 
 
 QUOTAS = ("memory", "processes", "disk", "files", "file_size")
@@ -86,6 +123,10 @@ class AgentSettings(Strict):
     env: dict[str, str] = {}
     base_url: str = ""
     model: str = ""
+    provider: str = ""
+    """Whose limits it lives under, as a name; "": told from its hosts or its program."""
+    instead: str = ""
+    """The agent that stands in for it while its provider is paused."""
 
     @model_validator(mode="after")
     def _complete(self) -> AgentSettings:
@@ -93,6 +134,8 @@ class AgentSettings(Strict):
             raise ValueError(f'an agent of kind "{self.kind}" needs run = ["program", ...]')
         if self.kind == "script" and not self.scripts:
             raise ValueError('an agent of kind "script" needs scripts = "folder"')
+        if self.kind == "model" and not self.model:
+            raise ValueError('an agent of kind "model" needs model = "name"')
         return self
 
 
@@ -185,6 +228,19 @@ class Approvals(Strict):
     expire: Duration = 43200.0
 
 
+class Coordinator(Strict):
+    """`accept`: work orders that agents propose are taken on without a person, but for those that loosen something."""
+
+    accept: bool = False
+
+
+class Verifier(Strict):
+    """`oracle`: an argv that shows how a reference implementation behaves. The verifier may run it, and derives tests
+    from what it prints, never from its code."""
+
+    oracle: list[str] = []
+
+
 class SandboxSettings(Strict):
     """`require`: guarantees without which nothing runs. `without`: what is done on a machine without any sandbox."""
 
@@ -199,7 +255,11 @@ class Settings(Strict):
     merge: Merge = Merge()
     limits: Limits = Limits()
     roles: dict[RoleName, str] = {}
+    coordinator: Coordinator = Coordinator()
+    verifier: Verifier = Verifier()
     agents: dict[str, AgentSettings] = {}
+    budgets: Budgets = Budgets()
+    providers: dict[str, ProviderSettings] = {}
     gate: list[Gate] = []
     guards: Guards = Guards()
     canary: Canary = Canary()

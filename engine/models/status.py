@@ -117,6 +117,15 @@ class CanaryStatus(BaseModel):
     searching: str = ""
 
 
+class ProviderStatus(BaseModel):
+    """One that was at its limit. `until`: UTC, "" where a person has to say when; `runs`: those under way."""
+
+    provider: str
+    until: str = ""
+    why: str
+    runs: int = 0
+
+
 class OrderStatus(BaseModel):
     id: str
     title: str
@@ -184,5 +193,7 @@ class Status(BaseModel):
     sandbox: SandboxStatus = SandboxStatus()
     denied: dict[str, int] = {}
     denials: list[DenialStatus] = []
+    providers: list[ProviderStatus] = []
+    """Those that are paused."""
     quotas: dict[str, int] = {}
     """What a run or gate may use, in bytes and counts, by the names of `limits`; 0: no limit."""

@@ -64,4 +64,6 @@ class Task(BaseModel):
     gates: list[dict[str, Any]] = []
     last_report: list[str] = []
     granted: list[GrantedOperation] = []
+    about: dict[str, Any] = {}
+    """Beside that, by role: `orders` and `items` as they stand, the `oracle`, the `adr` folder."""
     prompt: str = ""

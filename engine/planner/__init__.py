@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from engine.actions import MOVERS, Action, Adopt, Land, Restore
 from engine.models.settings import Settings
+from engine.planner.budgets import providers
 from engine.planner.canary import canary, regressions
 from engine.planner.creeping import creeping
 from engine.planner.flakes import quarantine
@@ -17,6 +18,7 @@ from engine.planner.goldens import goldens
 from engine.planner.main import adopt, main_itself, people_proved, publish
 from engine.planner.orders import runs, work_orders
 from engine.planner.questions import MAX_QUESTIONS, approvals
+from engine.planner.roles import role_orders
 from engine.planner.train import checks, land_danger, train
 from engine.planner.wishes import Wishes, approval_id
 from engine.state import State
@@ -24,8 +26,8 @@ from engine.state import State
 __all__ = ["MAX_QUESTIONS", "Plan", "approval_id", "land_danger", "plan"]
 
 _PARTS = (
-    approvals, quarantine, work_orders, runs, checks, train, main_itself, adopt, publish, canary, regressions, creeping,
-    goldens, people_proved,
+    approvals, providers, quarantine, role_orders, work_orders, runs, checks, train, main_itself, adopt, publish,
+    canary, regressions, creeping, goldens, people_proved,
 )  # fmt: skip
 _RANK: list[type[Action]] = [Restore, Adopt, Land]
 

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 
 from engine.actions import CheckAcceptance, StartRun
 from engine.goldens import returning
+from engine.planner.budgets import agent_or_wait
 from engine.planner.main import to_adopt
 from engine.planner.questions import after_answer, ask_for_change, ask_for_hosts, ask_for_money, ask_for_tokens
+from engine.planner.roles import role_of, waits_for_acceptance
 from engine.planner.unblocking import unblocks
 from engine.planner.wishes import Wishes
 from engine.scope import overlaps
-from engine.state import Order
+from engine.state import Held, Order
 
 MAX_REVERTS = 2
 REASON_CHARS = 300
@@ -20,8 +22,9 @@ REASON_CHARS = 300
 def work_orders(wishes: Wishes) -> None:
     for order in wishes.state.orders.values():
         spec = order.spec
-        if order.phase == "draft" and not spec.draft and not spec.owner and _depends_met(wishes, order):
-            wishes.record("work_order_ready", spec.id)
+        if order.phase == "draft" and not spec.draft and not spec.owner and not waits_for_acceptance(wishes, order):
+            if _depends_met(wishes, order):
+                wishes.record("work_order_ready", spec.id)
         elif order.phase == "rejected":
             _after_rejection(wishes, order)
         elif order.phase == "reverted":
@@ -103,6 +106,7 @@ def runs(wishes: Wishes) -> None:
         order for order in wishes.state.orders.values() if order.phase in ("running", "proposed", "verifying", "queued")
     ]
     free = limits.implementers - len(running)
+    starting: list[Held] = []
     coming = returning(wishes.state)
     waiting = [o for o in wishes.state.orders.values() if _dispatchable(wishes, o) and o.spec.id not in coming]
     if waiting and not ask_for_money(wishes):
@@ -118,6 +122,8 @@ def runs(wishes: Wishes) -> None:
         if not _accepted(wishes, order):
             owned.append(order)
             free -= 1
+            continue
+        if not agent_or_wait(wishes, order, role_of(order.spec, wishes.settings.roles), starting):
             continue
         run = f"{order.spec.id}.{order.runs + 1}"
         effect = f"dispatch:{order.spec.id}"

@@ -40,6 +40,9 @@ def _is_moot(wishes: Wishes, approval: Approval) -> bool:
         return not state.frozen or approval.operation["from"] != state.main
     if approval.danger == "over_budget" and not approval.order:
         return approval.operation.get("epoch") != state.epoch
+    if approval.danger == "proposal":
+        proposed = state.orders.get(approval.order)
+        return proposed is None or proposed.phase != "draft" or not proposed.proposed_by
     orders = [state.orders[ident] for ident in approval.askers if ident in state.orders]
     if approval.danger == "network" and not approval.tree:
         return all(order.phase in _OVER for order in orders)
@@ -79,7 +82,8 @@ def _go_on(wishes: Wishes, order: Order, approval: Approval) -> None:
         wishes.record("work_order_ready", order.spec.id)
     else:
         why = "a person lets it spend no more" + (f": {approval.said}" if approval.said else "")
-        do = f"raise limits.tokens_per_work_order, then: swarm retry {order.spec.id}"
+        key = approval.operation.get("limit", "limits.tokens_per_work_order")
+        do = f"raise {key}, then: swarm retry {order.spec.id}"
         wishes.park(order, why, do)
 
 
@@ -210,6 +214,7 @@ def ask_for_tokens(wishes: Wishes, order: Order) -> None:
     if limit <= 0 or order.tokens < limit:
         return
     asked = [a for a in state.approvals.values() if a.danger == "over_budget" and a.order == order.spec.id]
+    asked = [a for a in asked if "limit" not in a.operation]  # of another budget
     granted = limit + sum(int(a.operation["more"]) for a in asked if a.status == "approved")
     if order.tokens < granted:
         return

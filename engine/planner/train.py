@@ -6,6 +6,7 @@ from engine.actions import CheckChange, GateTrial, Land
 from engine.models.settings import Settings
 from engine.planner.flakes import excused_for_good
 from engine.planner.odds import as_trial, trials_of, wanted_trials
+from engine.planner.roles import tests_come_first
 from engine.planner.speculation import Trial
 from engine.planner.wishes import Wishes, approval_id
 from engine.review import names_risk
@@ -18,7 +19,7 @@ SPECULATIVE_NICE = 10
 
 def checks(wishes: Wishes) -> None:
     for change in wishes.state.changes.values():
-        if change.status in ("proposed", "verifying"):
+        if change.status in ("proposed", "verifying") and not tests_come_first(wishes, change):
             effect = ":".join(["check", change.id, *sorted(set(change.waivers.values()))])
             if not wishes.attempt(effect, lambda key, c=change.id, e=effect: CheckChange(key, e, c)):
                 wishes.park_failed(change.order, effect)

@@ -11,16 +11,16 @@ from engine.process.programs import Programs
 from engine.text.redact import Redactor
 from roles.agents.acp.agent import AcpAgent
 from roles.agents.command import NOTHING_KNOWN, CommandAgent
+from roles.agents.model import ModelAgent
 from roles.agents.script import ScriptAgent
 
 ADAPTERS: Mapping[str, Callable[[Executor, Programs, Path, Redactor], Agent]] = {
     "acp": lambda executor, programs, _repository, redactor: AcpAgent(executor, programs, redactor),
     "command": lambda executor, programs, _repository, redactor: CommandAgent(executor, programs, redactor),
+    "model": lambda executor, _programs, _repository, redactor: ModelAgent(executor, redactor),
     "script": lambda executor, _programs, repository, redactor: ScriptAgent(executor, repository, redactor),
 }
 """Kind of agent (`[agents.NAME] kind`) -> how its adapter is made. A new adapter is one file and one line here."""
-
-COMES_LATER = frozenset({"model"})
 
 
 def adapter_for(
@@ -32,8 +32,6 @@ def adapter_for(
     what agents are told and hand in.
     """
     known = " or ".join(f'kind = "{name}"' for name in sorted(ADAPTERS))
-    if kind in COMES_LATER:
-        raise UserError(f'an agent of kind "{kind}" comes with a later version: use {known} for now.')
     if kind not in ADAPTERS:
         raise UserError(f'there is no kind of agent "{kind}": use {known}.')
     return ADAPTERS[kind](executor, programs, repository, redactor)

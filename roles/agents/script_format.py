@@ -6,9 +6,9 @@ A script is `<scripts>/<work order>.toml`. The n-th `[[attempt]]` is played for 
 from __future__ import annotations
 
 import tomllib
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Base64Bytes, Field, ValidationError, model_validator
 
 from engine.errors import UserError
 from engine.models.base import Strict
@@ -16,17 +16,21 @@ from engine.models.units import Duration
 
 
 class Edit(Strict):
-    """A file below the workspace: its whole new `content`, or `find` (must be there exactly once) and `replace`."""
+    """A file below the workspace: its whole new `content` (or, for what is no text, `base64` of it), or `find` (must be
+    there exactly once) and `replace`. `executable`: whether it may be run from now on."""
 
     path: str = Field(min_length=1)
     content: str | None = None
+    base64: Base64Bytes | None = None
     find: str | None = Field(default=None, min_length=1)
     replace: str | None = None
+    executable: bool | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> Edit:
-        if (self.find is None) != (self.replace is None) or (self.content is None) == (self.find is None):
-            raise ValueError("an edit has either content, or find and replace")
+        ways = [way for way in (self.content, self.base64, self.find) if way is not None]
+        if (self.find is None) != (self.replace is None) or len(ways) != 1:
+            raise ValueError("an edit has either content, or base64, or find and replace")
         return self
 
 
@@ -38,12 +42,15 @@ class Append(Strict):
 
 
 class Ask(Strict):
-    """A dangerous operation that a person has to allow. The program ends here and goes on when there is an answer."""
+    """A dangerous operation that a person has to allow. The program ends here and goes on when there is an answer; if
+    the answer is no, only with `anyway`."""
 
     argv: list[str] = Field(min_length=1)
     cwd: str = "."
     why: str = ""
     danger: str = "unknown"
+    env: dict[str, str] = {}
+    anyway: bool = False
 
 
 class Spend(Strict):
@@ -65,7 +72,8 @@ class ScriptStep(Strict):
     """One step; exactly one key is given.
 
     `say` prints a line; `run` is an argv in the workspace that must exit with 0; `fail` ends with that exit code;
-    `hang` sleeps for ever and ignores the polite signal; `abort` hands in that the order cannot be done.
+    `hang` sleeps for ever and ignores the polite signal; `abort` hands in that the order cannot be done; `handoff`
+    hands in exactly this object, of whatever role.
     """
 
     say: str | None = None
@@ -80,6 +88,7 @@ class ScriptStep(Strict):
     hang: Literal[True] | None = None
     handin: HandIn | None = None
     abort: str | None = Field(default=None, min_length=1)
+    handoff: dict[str, Any] | None = None
 
     @model_validator(mode="after")
     def _one_thing(self) -> ScriptStep:

@@ -8,6 +8,7 @@ Exit: 0 done, 1 a step failed, 2 script or task cannot be read, 3 a person said 
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -61,6 +62,7 @@ class Player:
             "hang": self._hang,
             "handin": self._hand_in,
             "abort": self._abort,
+            "handoff": self._give,
         }
 
     def play(self, steps: list[dict[str, Any]]) -> None:
@@ -80,16 +82,18 @@ class Player:
                 continue
             for granted in self._task.get("granted", []):
                 if granted["operation"]["argv"] == question["argv"]:
-                    self._take_answer(granted)
+                    self._take_answer(granted, bool(question.get("anyway")))
                     return index + 1
         return 0
 
-    def _take_answer(self, granted: dict[str, Any]) -> None:
+    def _take_answer(self, granted: dict[str, Any], anyway: bool) -> None:
         """Go on after a yes. An operation that was allowed but not yet carried out is carried out here."""
         operation = granted["operation"]
         words = " ".join(operation["argv"])
         if str(granted["answer"]).lower() not in YES:
             say(f"the answer is {granted['answer']}: {words} stays undone")
+            if anyway:
+                return
             raise SystemExit(EXIT_DENIED)
         say(f"the answer is {granted['answer']}: {words}")
         if granted.get("exit_code") is None:
@@ -113,24 +117,33 @@ class Player:
         except (OSError, UnicodeDecodeError) as error:
             raise StepFailed(f"{name} cannot be read: {error}") from error
 
-    def _write(self, name: str, text: str) -> None:
+    def _write(self, name: str, content: str | bytes) -> None:
         path = self._inside(name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(text.encode("utf-8"))
+            path.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
         except OSError as error:
             raise StepFailed(f"{name} cannot be written: {error}") from error
 
-    def _edit(self, edit: dict[str, str]) -> None:
+    def _edit(self, edit: dict[str, Any]) -> None:
         name = edit["path"]
         if "content" in edit:
             self._write(name, edit["content"])
+        elif "base64" in edit:
+            try:
+                self._write(name, base64.b64decode(edit["base64"], validate=True))
+            except ValueError as error:
+                raise StepFailed(f"the new content of {name} is no base64: {error}") from error
         else:
             old = self._read(name)
             found = old.count(edit["find"])
             if found != 1:
                 raise StepFailed(f"the text to replace is {found} times in {name}, not once")
             self._write(name, old.replace(edit["find"], edit["replace"]))
+        if "executable" in edit:
+            path = self._inside(name)
+            mode = path.stat().st_mode
+            path.chmod(mode | (mode & 0o444) >> 2 if edit["executable"] else mode & ~0o111)
         say(f"edited {name}")
 
     def _append(self, append: dict[str, str]) -> None:
@@ -169,7 +182,8 @@ class Player:
         if self._ask_file is None:
             raise StepFailed("this script asks for something, but SWARM_ASK names no file for the question")
         say(f"asks: {' '.join(question['argv'])}")
-        operation = {"cwd": ".", "why": "", "danger": "unknown", **question}
+        said = {name: value for name, value in question.items() if name != "anyway"}
+        operation = {"cwd": ".", "why": "", "danger": "unknown", **said}
         self._ask_file.write_text(json.dumps(operation), encoding="utf-8")
         raise SystemExit(EXIT_ASKED)
 
@@ -193,6 +207,10 @@ class Player:
         full = {"risk": "", "rollback": "", **handoff, "tokens": self._tokens, "cost": self._cost}
         self._handoff.write_text(json.dumps(full), encoding="utf-8")
         say(f"hands in: {handoff['summary']}")
+
+    def _give(self, handoff: dict[str, Any]) -> None:
+        self._handoff.write_text(json.dumps(handoff), encoding="utf-8")
+        say("hands in")
 
     def _abort(self, why: str) -> NoReturn:
         self._handoff.write_text(json.dumps({"abort": why}), encoding="utf-8")

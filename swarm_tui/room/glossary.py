@@ -75,6 +75,7 @@ _RUNS = {
     "timeout": "took longer than allowed, and was stopped",
     "idle": "said nothing for too long, and was stopped",
     "quota": "used more than it may, and was stopped",
+    "limit": "its provider lets it do no more for now; it goes on later, and no attempt is used up",
     "asked": "waits for your answer",
     "aborted": "said that it cannot do it",
     "interrupted": "stopped in the middle; its files are kept",

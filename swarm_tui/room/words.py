@@ -71,6 +71,7 @@ RUNS: dict[str, Sign] = {
     "timeout": Sign("◷", "timeout", "bad"),
     "idle": Sign("◷", "idle", "bad"),
     "quota": Sign("!", "over quota", "bad"),
+    "limit": Sign("‖", "provider's limit", "attention"),
     "asked": Sign("?", "asks you", "attention"),
     "aborted": Sign("×", "gave up", "bad"),
     "interrupted": Sign("·", "interrupted", "quiet"),

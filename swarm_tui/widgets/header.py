@@ -93,6 +93,10 @@ def parts_of(room: Room) -> list[Part]:
         parts.append((1, "‖ paused", "attention"))
     elif state.draining:
         parts.append((1, "■ finishing", "attention"))
+    for name, provider in state.spending.providers.items():
+        if provider.paused:
+            until = "you resume it" if provider.asks else time.strftime("%H:%M", time.localtime(provider.until))
+            parts.append((2, f"‖ {sanitise_line(name)[:20]} until {until}", "attention"))
     if room.source.read_only and engine != "replay":
         parts.append((3, "read-only", "attention"))
     if state.sandbox.get("backend") == "none":

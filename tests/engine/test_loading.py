@@ -409,3 +409,9 @@ def test_results_that_are_not_known_are_answered_with_the_known_ones_the_likest_
     assert f'is "{results}"; use one of {first}, ' in str(problem)
     assert all(name in str(problem) for name in ("none", "unittest", "nextest", "tap", "sarif:PATH"))
     assert "^" not in str(problem)
+
+
+def test_an_agent_that_stands_in_has_to_be_there() -> None:
+    text = '[agents.a]\nkind = "command"\nrun = ["x"]\ninstead = "%s"\n[agents.b]\nkind = "command"\nrun = ["x"]\n'
+    found = [str(p) for name in ("b", "c") for p in read_settings(text % name).problems if p.level == "error"]
+    assert [each[: each.index(" has")] for each in found] == ["swarm.toml:4: the agent a"]

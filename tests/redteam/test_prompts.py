@@ -14,8 +14,11 @@ from hypothesis import strategies as st
 
 from engine.models.report import GateResult, GuardResult, VerificationReport
 from engine.models.roadmap import WorkOrder
+from engine.models.settings import RoleName
 from engine.models.task import GrantedOperation, Operation
-from roles.implementer import build_task, own_template
+from engine.ports import TaskRequest
+from roles.implementer import IMPLEMENTER
+from roles.prompted import ROLES
 from roles.verifier import LINE_CAP, LINES_CAP, feedback
 from tests.redteam.hostile_text import HOSTILE, unsafe
 
@@ -31,7 +34,7 @@ INJECTED = (
 TEXTS = st.one_of(st.text(), st.sampled_from(INJECTED), st.lists(st.sampled_from(INJECTED), max_size=4).map("".join))
 
 
-def prompt_of(text: str) -> str:
+def prompt_of(text: str, role: RoleName = "implementer") -> str:
     spec = WorkOrder.model_construct(**{
         **WorkOrder(id="one", title="t").model_dump(), "title": text, "goal": text, "allow": [text], "deny": [text],
         "tests": [text], "acceptance": [], "gates": [],
@@ -40,7 +43,11 @@ def prompt_of(text: str) -> str:
     answered = GrantedOperation.model_construct(
         approval="ap-1", answer="denied", operation=asked, exit_code=None, why=text
     )
-    return build_task(spec, 1, [], [text, text], [answered]).prompt
+    listed = ("interfaces", "invariants", "migration")
+    contract = {"summary": text[:20_000], "module_map": {"m": text}, **{name: [text] for name in listed}}
+    told = {"orders": [{"id": "w", "phase": "ready", "kind": "fix", "title": text}]}
+    request = TaskRequest(role, spec, 1, [text, text], [answered], {"contract-x": contract}, told)
+    return ROLES[role].task(request, []).prompt
 
 
 def own_lines(prompt: str) -> list[str]:
@@ -48,10 +55,10 @@ def own_lines(prompt: str) -> list[str]:
     return [line for line in prompt.splitlines() if line and not line.startswith((">", "- "))]
 
 
-@given(TEXTS)
-def test_no_text_makes_a_line_that_looks_like_the_prompts_own(text: str) -> None:
-    plain = own_lines(prompt_of("x"))
-    found = own_lines(prompt_of(text))
+@given(TEXTS, st.sampled_from(sorted(ROLES)))
+def test_no_text_makes_a_line_that_looks_like_the_prompts_own(text: str, role: RoleName) -> None:
+    plain = own_lines(prompt_of("x", role))
+    found = own_lines(prompt_of(text, role))
     nothing = {"(nothing)"}  # what stands for an empty text
     assert [line for line in found if line not in nothing] == plain
 
@@ -60,7 +67,7 @@ def test_a_template_without_quoting_would_let_it_through() -> None:
     """The control."""
     naive = Template("$goal\n# Scope\n").substitute(goal=INJECTED[0])
     assert "# How to hand in" in own_lines(naive)
-    assert "# How to hand in" in own_lines(own_template())
+    assert "# How to hand in" in own_lines(IMPLEMENTER.own_template())
 
 
 @pytest.mark.parametrize("text", INJECTED)

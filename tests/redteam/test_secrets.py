@@ -14,11 +14,12 @@ from command_line import SETTINGS, Desk, order
 from engine.executors.local import LocalExecutor
 from engine.models.roadmap import WorkOrder
 from engine.models.settings import AgentSettings
+from engine.ports import TaskRequest
 from engine.process.programs import Programs
 from engine.sandbox.none import NoSandbox
 from engine.text.redact import Redactor
 from roles.agents import adapter_for
-from roles.implementer import build_task
+from roles.implementer import IMPLEMENTER
 from tests.roles.test_agents import Stage
 
 KEY = "k3y.of-this/agent+alone=91"
@@ -132,7 +133,7 @@ async def test_a_known_value_is_in_no_prompt(tmp_path: Path) -> None:
         (tmp_path / str(len(known.forms))).mkdir()
         stage = Stage(tmp_path / str(len(known.forms)), sandboxed=False)
         order = WorkOrder(id="hello", title="Hello", goal=f"The password is {KEY}")
-        task = build_task(order, 2, [], [f"the log says {KEY}"])
+        task = IMPLEMENTER.task(TaskRequest("implementer", order, 2, [f"the log says {KEY}"]), [])
         settings = AgentSettings(kind="command", run=["python", "-c", "pass"])
         run = stage.run(settings, task=task)
         executor, programs = LocalExecutor(NoSandbox(), "1"), Programs(os.environ["PATH"])

@@ -279,12 +279,6 @@ async def test_a_missing_program_is_for_a_person_to_mend(bare: Stage) -> None:
         await bare.agent("command").perform(bare.run(AgentSettings(kind="command", run=["no-such-agent"])))
 
 
-@pytest.mark.parametrize("kind", ["model"])
-def test_what_comes_later_says_so(bare: Stage, kind: str) -> None:
-    with pytest.raises(UserError, match="comes with a later version"):
-        bare.agent(kind)
-
-
 def test_an_unknown_kind_says_so(bare: Stage) -> None:
     with pytest.raises(UserError, match="no kind of agent"):
         bare.agent("oracle")

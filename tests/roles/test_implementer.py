@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import pytest
 
@@ -10,8 +11,10 @@ from engine.errors import UserError
 from engine.models.handoffs import MAX_BYTES, Abort, ChangeSummary, HandoffError
 from engine.models.roadmap import Acceptance, WorkOrder
 from engine.models.settings import Gate
-from engine.models.task import GrantedOperation, Operation
-from roles.implementer import PROMPT_PATH, PromptedImplementer, build_task, summary_of
+from engine.models.task import GrantedOperation, Operation, Task
+from engine.ports import TaskRequest
+from roles.implementer import IMPLEMENTER
+from roles.prompted import PromptedRoles, prompt_path
 
 ORDER = WorkOrder(
     id="resize-path",
@@ -28,6 +31,20 @@ GATES = [
     Gate(name="stress", run=["python", "stress.py"]),
     Gate(name="nightly", run=["python", "long.py"], when=["canary"]),
 ]
+
+
+def build_task(
+    order: WorkOrder,
+    attempt: int,
+    gates: Sequence[Gate],
+    feedback: Sequence[str] = (),
+    granted: Sequence[GrantedOperation] = (),
+    template: str | None = None,
+) -> Task:
+    return IMPLEMENTER.task(TaskRequest("implementer", order, attempt, feedback, granted), gates, template)
+
+
+summary_of = IMPLEMENTER.handoff
 
 
 def test_the_task_has_all_that_an_agent_may_know() -> None:
@@ -77,16 +94,17 @@ def test_the_users_own_prompt_is_taken_and_strict() -> None:
     assert build_task(ORDER, 3, GATES, template="$order_id/$attempt costs $$5").prompt == "resize-path/3 costs $5"
     with pytest.raises(UserError, match=r"\$ordr_id.*order_id"):
         build_task(ORDER, 1, GATES, template="$ordr_id")
-    with pytest.raises(UserError, match=PROMPT_PATH):
+    with pytest.raises(UserError, match=prompt_path("implementer")):
         build_task(ORDER, 1, GATES, template="costs $5")
 
 
 def test_gates_and_prompt_are_asked_for_each_task() -> None:
     gates: list[Gate] = []
-    role = PromptedImplementer(lambda: gates, lambda: "$gates" if gates else None)
-    assert "no gate is defined" in role.task(ORDER, 1, [], []).prompt
+    roles = PromptedRoles(lambda: gates, lambda role: f"{role}: $gates" if gates else None)
+    request = TaskRequest("implementer", ORDER, 1)
+    assert "no gate is defined" in roles.task(request).prompt
     gates.append(GATES[0])
-    assert role.task(ORDER, 1, [], []).prompt == "- unit: python -m unittest"
+    assert roles.task(request).prompt == "implementer: - unit: python -m unittest"
 
 
 def test_a_handoff_is_taken_as_it_is() -> None:

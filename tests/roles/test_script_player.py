@@ -203,3 +203,30 @@ def test_it_needs_nothing_but_the_standard_library() -> None:
     source = Path(str(script_player.__file__)).read_text(encoding="utf-8")
     imported = {line.split()[1].split(".")[0] for line in source.splitlines() if line.startswith(("import ", "from "))}
     assert imported <= sys.stdlib_module_names
+
+
+def test_what_is_no_text_is_written_and_an_executable_is_made(stage: Stage) -> None:
+    steps = """
+        { edit = { path = "face.png", base64 = "iVBOR//+AA==" } },
+        { edit = { path = "run.sh", content = "#!/bin/sh", executable = true } },
+        { handoff = { title = "any role's", tests = ["a", "b"] } }
+    """
+    done = stage.play(steps)
+    assert done.returncode == 0, done.stderr
+    assert (stage.workspace / "face.png").read_bytes() == b"\x89PNG\xff\xfe\x00"
+    if os.name == "posix":
+        assert (stage.workspace / "run.sh").stat().st_mode & 0o111
+        assert not (stage.workspace / "face.png").stat().st_mode & 0o111
+    assert stage.json("handoff") == {"title": "any role's", "tests": ["a", "b"]}
+    broken = stage.play('{ edit = { path = "x", base64 = "no base64!" } }')
+    assert (broken.returncode, "is no base64" in broken.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(("anyway", "code"), [("", 3), (", anyway = true", 0)])
+def test_after_a_no_it_goes_on_only_if_the_script_says_so(stage: Stage, anyway: str, code: int) -> None:
+    ask = ASK.replace(" } }", f"{anyway} }} }}")
+    denied = GrantedOperation(approval="ap-1", answer="denied", operation=OPERATION)
+    steps = f'{ask}, {{ edit = {{ path = "after", content = "x" }} }}'
+    done = stage.play(steps, granted=[denied])
+    assert done.returncode == code, done.stderr
+    assert (stage.workspace / "after").exists() is (code == 0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +16,7 @@ from engine.approvals.broker import Policy
 from engine.masks import masked_files
 from engine.models.handoffs import HANDOFFS, MAX_BYTES, HandoffError, parse_handoff
 from engine.models.task import Operation
-from engine.ports import AgentEnd, AgentResult, AgentRun, Executor, ProcessResult, ProcessSpec
+from engine.ports import AgentEnd, AgentResult, AgentRun, Executor, ProcessResult, ProcessSpec, Talk
 from engine.process.programs import Programs
 from engine.text.redact import Redactor
 from roles.agents import handoff_server
@@ -48,6 +48,9 @@ its tool `ask_human`, then end your turn. Tell what you are at with `report_prog
 write the files instead: SWARM_HANDOFF is {handoff}, SWARM_ASK is {ask}.
 Where exit codes are spoken of, end your turn instead.
 """
+SEEN = "import runpy,sys;open(sys.argv[1],'w').close();del sys.argv[:2];runpy.run_path(sys.argv[0],run_name='__main__')"
+"""Starts the server behind a file that tells that it was started."""
+_UNSAID = AgentResult("failed", None, 0.0, note="it did not answer")
 _ENDS: dict[str, AgentEnd] = {
     "wall_timeout": "timeout",
     "idle_timeout": "idle",
@@ -55,6 +58,20 @@ _ENDS: dict[str, AgentEnd] = {
     "lost": "lost",
     "not_started": "failed",
 }
+
+
+@dataclass(frozen=True)
+class Greeting:
+    """What a handshake showed. agent: name and version by its own word. hello: its answer to `initialize`. mode: the
+    one that asks before it acts, "" where none is offered. served: it started the MCP server. why: one clause when it
+    failed, else "". refused: hosts that it wanted to reach and was not let."""
+
+    agent: str
+    hello: dict[str, Any]
+    mode: str
+    served: bool
+    why: str
+    refused: tuple[str, ...]
 
 
 class AcpAgent:
@@ -68,11 +85,33 @@ class AcpAgent:
     async def perform(self, run: AgentRun) -> AgentResult:
         """Hold one session about the task. Raises UserError when the program is missing or its environment cannot be
         made."""
+        side = SideFolder(run.side)
+        ended, session, redactors = await self._converse(run, side, _server(side), lambda session: session.hold)
+        return await asyncio.to_thread(_result, ended, session, run, side, redactors)
+
+    async def greet(self, run: AgentRun) -> Greeting:
+        """Shake hands and leave: its model is told nothing, so nothing is spent. Raises UserError as `perform` does."""
+        side = SideFolder(run.side)
+        seen = side.folder / "served"
+        server = _server(side)
+        server["args"] = ["-I", "-S", "-c", SEEN, str(seen), *server["args"][2:]]
+
+        def talk(session: Session) -> Talk:
+            return lambda channel: session.greet(channel, seen.exists)
+
+        ended, session, redactors = await self._converse(run, side, server, talk)
+        why = "" if session.outcome.end == "done" else _cut(session.outcome, ended, _UNSAID)
+        for redactor in redactors:
+            why = redactor.redact(why)
+        return Greeting(session.agent, session.hello, session.mode, seen.exists(), why, ended.refused)
+
+    async def _converse(
+        self, run: AgentRun, side: SideFolder, server: dict[str, Any], talk: Callable[[Session], Talk]
+    ) -> tuple[ProcessResult, Session, tuple[Redactor, Redactor]]:
         program = await asyncio.to_thread(self._programs.resolve, run.settings.run[0])
         prefixes = dict.fromkeys((Path(sys.base_prefix), Path(sys.base_exec_prefix)))
         own = (SERVER, *(prefix for prefix in prefixes if prefix != Path(prefix.anchor)))
         command = Command((str(program.path), *run.settings.run[1:]), (*program.roots, *own))
-        side = SideFolder(run.side)
         await asyncio.to_thread(self._prepare, run, side)
         known = {**environment_for(run.settings.run[0]), **run.settings.env}
         environment = environment_of(run.settings.model_copy(update={"env": known}), side)
@@ -91,11 +130,10 @@ class AcpAgent:
         )
         transcript = Transcript(run.folder / "log", redactors)
         try:
-            session = self._session(run, side, transcript)
-            ended = await self._executor.interact(spec, session.hold)
+            session = self._session(run, side, transcript, server)
+            return await self._executor.interact(spec, talk(session)), session, redactors
         finally:
             transcript.close()
-        return await asyncio.to_thread(_result, ended, session, run, side, redactors)
 
     def _prepare(self, run: AgentRun, side: SideFolder) -> None:
         run.folder.mkdir(parents=True, exist_ok=True)
@@ -105,7 +143,7 @@ class AcpAgent:
             schema.get("properties", {}).pop(name, None)
         _schema(side).write_text(json.dumps(schema), encoding="utf-8")
 
-    def _session(self, run: AgentRun, side: SideFolder, transcript: Transcript) -> Session:
+    def _session(self, run: AgentRun, side: SideFolder, transcript: Transcript, server: dict[str, Any]) -> Session:
         order, settings = run.task.work_order, run.settings
         client = Client(
             Policy(
@@ -126,7 +164,7 @@ class AcpAgent:
             _check(side, run.task.role)
 
         serves = SERVED and not has_own_files(settings.run[0])
-        return Session(str(run.workspace), prompt, _server(side), client, check, side.ask.exists, serves)
+        return Session(str(run.workspace), prompt, server, client, check, side.ask.exists, serves)
 
 
 def _schema(side: SideFolder) -> Path:
@@ -183,6 +221,8 @@ def _result(
         result = replace(result, note=redactor.redact(result.note))
     if outcome.end == "done":
         return replace(result, end="done", note=result.note if outcome.why else "")
+    if outcome.end == "limit":
+        return replace(result, end="limit")
     if outcome.end == "asked":
         return _asked(result, session.client.asked, side)
     if ended.end in _ENDS and outcome.end == "cut":

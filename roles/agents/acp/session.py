@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from engine.models.handoffs import HandoffError
@@ -26,6 +26,9 @@ RETURNED_MAX = 2
 CANCEL_S = 5.0
 """How long an agent may take to end its turn after `session/cancel`."""
 PART_S = 0.5
+SERVER_S = 3.0
+"""How long the handshake waits for an agent that has a session to start the MCP server that it was offered."""
+LOOK_S = 0.05
 AUTH_REQUIRED = -32000
 WORDS = 500
 LIMIT = "the provider's limit is reached: "
@@ -58,14 +61,41 @@ class Session:
     serves_files: bool = SERVED
     outcome: Outcome = Outcome("cut", "nothing was said")
     agent: str = ""
+    hello: dict[str, Any] = field(default_factory=dict[str, Any])
+    """What it answered to `initialize`; `mode`: the one that asks, "" where no modes are offered."""
+    mode: str = ""
 
     async def hold(self, channel: Channel) -> None:
         """From the handshake to the end of its last turn. Never raises for what the agent does: see `outcome`."""
+        await self._with(channel, self._hold)
+
+    async def greet(self, channel: Channel, served: Callable[[], bool]) -> None:
+        """The handshake alone, up to a session in a mode that asks: its model is told nothing. served: whether it has
+        started the MCP server, which is waited for. Never raises for what the agent does."""
+
+        async def greeted(connection: Connection) -> Outcome:
+            from acp.exceptions import RequestError
+
+            try:
+                session = await self._begin(connection)
+            except RequestError as error:
+                return _failed(error)
+            if isinstance(session, Outcome):
+                return session
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SERVER_S):
+                    while not served():  # noqa: ASYNC110
+                        await asyncio.sleep(LOOK_S)
+            return Outcome("done")
+
+        await self._with(channel, greeted)
+
+    async def _with(self, channel: Channel, talk: Callable[[Connection], Awaitable[Outcome]]) -> None:
         connection_class = await asyncio.to_thread(_connection_class)
         transport = ChannelTransport(channel)
         connection = connection_class(self.client.handle, cast("Any", transport))
         try:
-            self.outcome = await self._hold(connection)
+            self.outcome = await talk(connection)
         except ConnectionError:
             self.outcome = Outcome("cut", transport.trouble or "it ended before it had answered")
         finally:
@@ -113,6 +143,7 @@ class Session:
                 "clientInfo": {"name": "swarm-tui", "version": "1"},
             },
         )
+        self.hello = hello
         info = _object(hello.get("agentInfo"))
         name = str(info.get("name", ""))
         self.client.spent.scope, self.client.title_is_command = usage_scope(name), name in TITLE_IS_COMMAND
@@ -161,6 +192,7 @@ class Session:
         if mode is None:
             shown = sanitise_line(", ".join(offered)[:WORDS])
             return Outcome("failed", f"it offers no mode that asks before it acts, only {shown}")
+        self.mode = mode
         self.client.transcript.line(f"# mode {mode}")
         if option:
             params = {"sessionId": ident, "configId": option, "value": mode}

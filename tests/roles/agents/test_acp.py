@@ -18,7 +18,7 @@ from engine.models.settings import AgentSettings
 from engine.ports import Quota
 from engine.process import tree
 from roles.agents.acp import session, transport
-from roles.implementer import summary_of
+from roles.implementer import IMPLEMENTER
 from tests.roles.agents.acp_stage import AcpStage
 
 SDK_AGENT = Path(__file__).with_name("sdk_acp_agent.py")
@@ -133,12 +133,12 @@ async def test_an_invalid_handoff_is_returned_at_most_twice(bare: AcpStage) -> N
     assert "prompt 3" in bare.log()
     assert "prompt 4" not in bare.log()
     with pytest.raises(HandoffError, match="summary"):
-        summary_of(result.handoff, ["a.txt"])
+        IMPLEMENTER.handoff(result.handoff, ["a.txt"])
 
 
 async def test_a_rate_limit_is_told_as_the_providers(bare: AcpStage) -> None:
     result = await bare.play("limit")
-    assert result.end == "failed"
+    assert result.end == "limit"
     assert result.note.startswith(session.LIMIT)
     assert "try again at 10:00" in result.note
 
