@@ -18,6 +18,7 @@ from engine.models.report import GuardResult, VerificationReport
 from engine.models.roadmap import WorkOrder
 from engine.models.settings import AgentSettings, Coverage, Gate, Guards
 from engine.models.task import GrantedOperation, Operation, Task
+from engine.models.usage import Usage
 from engine.models.verdict import Verdict
 
 
@@ -214,7 +215,7 @@ class Executor(Protocol):
 
 # ---- agents --------------------------------------------------------------------------------------------------------
 
-AgentEnd = Literal["done", "failed", "timeout", "idle", "quota", "asked", "cancelled", "lost"]
+AgentEnd = Literal["done", "failed", "timeout", "idle", "quota", "asked", "cancelled", "lost", "limit"]
 
 
 @dataclass(frozen=True)
@@ -241,7 +242,9 @@ class AgentRun:
 @dataclass(frozen=True)
 class AgentResult:
     """How it ended. `handoff` is the raw bytes it left (None: none). `asked` is the operation it waits for (end
-    asked). `quota`, `refused` as in `ProcessResult`."""
+    asked). `quota`, `refused` as in `ProcessResult`. End limit: its provider lets it do no more, `resets_at` says until
+    when (seconds since the epoch; None: nobody said). `usage` is what it used; `tokens` and `cost` are 0 where that
+    does not say."""
 
     end: AgentEnd
     exit_code: int | None
@@ -253,6 +256,8 @@ class AgentResult:
     note: str = ""
     quota: QuotaName | Literal[""] = ""
     refused: tuple[str, ...] = ()
+    resets_at: float | None = None
+    usage: Usage = field(default_factory=Usage)
 
 
 class Agent(Protocol):
@@ -512,13 +517,14 @@ class MetricVerdict:
 
 @dataclass(frozen=True)
 class Comparison:
-    """verdict: FAIL when a sample is worse or over its budget; INCONCLUSIVE when none could be held against last
-    good's; ENVIRONMENT when the machine was at fault."""
+    """verdict: FAIL when a sample is worse or over its budget, or a flow failed on the new commit alone; INCONCLUSIVE
+    when none could be held against last good's; ENVIRONMENT when the machine was at fault. failed: those flows."""
 
     verdict: Verdict
     reason: str
     metrics: tuple[MetricVerdict, ...] = ()
     artifacts: Mapping[str, str] = field(default_factory=dict[str, str])
+    failed: tuple[str, ...] = ()
 
 
 class CanaryRunner(Protocol):

@@ -14,6 +14,7 @@ import typer
 from engine.errors import UserError
 from swarm_tui.bisect_command import bisect
 from swarm_tui.golden_commands import golden_app
+from swarm_tui.options import Json, Repo, State
 from swarm_tui.terminal import Asked
 
 app = typer.Typer(
@@ -30,15 +31,6 @@ roadmap_app = typer.Typer(
 app.add_typer(roadmap_app, name="roadmap")
 app.add_typer(golden_app, name="golden")
 
-Repo = Annotated[
-    Path | None,
-    typer.Option("--repo", help="The repository (default: the one around the current folder).", show_default=False),
-]
-State = Annotated[
-    Path | None,
-    typer.Option("--state", help="The state folder (default: the platform's; see `swarm where`).", show_default=False),
-]
-Json = Annotated[bool, typer.Option("--json", help="For scripts.")]
 Log = Annotated[
     str, typer.Option("--log", help="Raise a category of the engine's own log, e.g. canary=debug,git=info.")
 ]

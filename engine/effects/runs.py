@@ -208,6 +208,7 @@ _RESULTS = {
     "cancelled": "failed",
     "lost": "failed",
     "asked": "failed",
+    "limit": "failed",
 }
 
 
@@ -324,6 +325,7 @@ def _why(result: AgentResult) -> str:
         "timeout": "the agent ran into its wall time and was stopped",
         "idle": "the agent did nothing for too long and was stopped",
         "lost": "the agent's process was lost",
+        "limit": "its provider let it do no more",
         "quota": f"the agent was stopped at {_quota_words(result)}",
     }.get(result.end, f"the agent ended as {result.end}")
     return f"{said}; {sanitise_line(result.note)}" if result.note and result.end != "quota" else said

@@ -49,12 +49,14 @@ class RepositoryOpened(EventFields):
 
 
 class RoadmapRead(EventFields):
-    """`orders`: those that are new or changed; `gone`: ids that are on the roadmap no longer; `count`: all of them."""
+    """`orders`: those that are new or changed; `gone`: ids that are on the roadmap no longer; `count`: all of them.
+    `limitations`: ids; None: not told here."""
 
     count: int
     orders: list[dict[str, Any]]
     gone: list[str]
     items: list[dict[str, Any]]
+    limitations: list[str] | None = None
 
 
 class SettingsRead(EventFields):
@@ -248,6 +250,8 @@ class ReportSigned(EventFields):
     feedback: list[str] = []
     flags: list[str] = []
     fail_to_pass: int = 0
+    proved: dict[str, int] = {}
+    """Work order -> tests that failed before its change and pass with it."""
     trial: str = ""
     ran: list[str] = []
     """Gates that ran for this report: their tests were seen anew. The next four: gate -> ids of tests."""

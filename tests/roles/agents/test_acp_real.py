@@ -118,5 +118,5 @@ async def test_a_fault_of_the_provider_is_never_completed(agent: RealAgent, tmp_
     result, _, _ = await work(agent, stage, [Fail(400, "the quota of this account is used up")], idle_s=90)
     assert result.end != "done", stage.log()
     assert result.handoff is None
-    if result.end == "failed":
+    if result.end == "limit":
         assert result.note.startswith(session.LIMIT)
