@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+import pytest
+
 from tests.swarm_tui.test_bisecting import Plant, git, plant
 
 __all__ = ["plant"]
