@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.figure import Beside, Figure, Scale
-from canary.judge import FIRST_PAIRS, FRESH_PAIRS, Metric, Sides, creep, judge, wants_fresh
+from canary.judge import FIRST_PAIRS, FRESH_PAIRS, Metric, Sides, judge, wants_fresh
+from engine.creep import creep
 
 NIGHTS = 200
 """A batch; the spread of a figure is that of its batches."""

@@ -4,6 +4,7 @@ budgets. What the program says of itself is never evidence."""
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from dataclasses import dataclass, field
 
 from canary.against_golden import Held, ReadGolden, hold
@@ -88,7 +89,8 @@ class Evidence:
         difference = await self.records.text("difference", held.difference) if held.difference else ""
         digest = ""
         if held.asks:
-            digest = await self.records.text("golden", trace_to_golden(trace, judge.mask).decode("utf-8"))
+            golden = trace_to_golden(trace, judge.mask)
+            digest = self._as_shown(golden, await self.records.text("golden", golden.decode("utf-8")))
         self._golden("golden", held, digest, difference)
 
     async def _shot(self, shot: Shot, picture: Picture, session: Session) -> None:
@@ -98,8 +100,12 @@ class Evidence:
             return
         name = f"shot:{shot.name}"
         changed = await self._picture(f"difference:{shot.name}", difference) if difference is not None else ""
-        digest = await self._picture(name, picture)
+        digest = self._as_shown(picture.content, await self._picture(name, picture))
         self._golden(name, held, digest if held.asks else "", changed)
+
+    def _as_shown(self, content: bytes, digest: str) -> str:
+        """The digest; "" where a secret was hidden in what was kept: accepted, that would never be shown again."""
+        return digest if digest == f"sha256:{hashlib.sha256(content).hexdigest()}" else ""
 
     async def _picture(self, name: str, picture: Picture) -> str:
         if picture.kind == "text":
@@ -108,8 +114,10 @@ class Evidence:
 
     def _golden(self, name: str, held: Held, digest: str, difference: str) -> None:
         """digest: of what a person may accept, if nothing else is wrong; "": nothing."""
-        if held.finding is not None:
-            self.findings.append(held.finding)
+        if (finding := held.finding) is not None:
+            if held.asks and not digest:
+                finding = Finding(finding.verdict, f"{finding.reason}; a secret is in it, so it is not proposed")
+            self.findings.append(finding)
             self.goldens += 1
         if digest:
             self.proposed.append(GoldenProposal(name, held.path, held.keyed, digest, held.was, difference))

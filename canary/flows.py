@@ -14,7 +14,7 @@ from canary.records import Records
 from canary.surely import surely
 from canary.verdicts import Finding, Miss, worst
 from engine.artifacts import ArtifactStore
-from engine.errors import InfrastructureFault, UserError
+from engine.errors import SwarmError
 from engine.models.flow import Flow
 from engine.ports import FlowOutcome
 from engine.text.redact import Redactor
@@ -93,7 +93,7 @@ class _FlowRun:
                 await self._run()
         except Miss as miss:
             evidence.miss(miss)
-        except (InfrastructureFault, UserError) as error:
+        except (SwarmError, OSError) as error:
             evidence.findings.append(Finding("ENVIRONMENT", str(error)))
         finally:
             await surely(asyncio.to_thread(self.ground.clear))

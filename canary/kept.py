@@ -6,6 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from canary.places import real_place
 from engine.artifacts import ArtifactStore
 from engine.durable import write_durably
 from engine.errors import SwarmError
@@ -37,9 +38,9 @@ class KeptArtifacts:
             content = self._store.get(digest)
         except (OSError, ValueError, KeyError, TypeError, SwarmError):
             return False
-        into.parent.mkdir(parents=True, exist_ok=True)
-        if not into.parent.resolve().is_relative_to(root.resolve()):
+        if (folder := real_place(into.parent, root)) is None:
             return False  # a link in the tree leads out of it
+        folder.mkdir(parents=True, exist_ok=True)
         into.unlink(missing_ok=True)
         into.write_bytes(content)
         into.chmod(0o755)

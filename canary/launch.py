@@ -108,18 +108,22 @@ class Ground:
             roots = (*roots, *needs)
         policy = replace(policy, readable=(*policy.readable, *roots))
         wrapped = self.sandbox.wrap(command, self.tree, env, policy)
-        return Launch(wrapped, self.tree, env, self.marker, self.quota, policy.writable)
+        brought = wrapped[0] == str(path) and self._is_brought(path)
+        return Launch(wrapped, self.tree, env, self.marker, self.quota, policy.writable, brought=brought)
 
     def _program(self, name: str) -> tuple[Path, tuple[Path, ...]]:
         """Where it lies, and what it needs to read. What the commit brings is never asked for its version out here."""
         if "/" in name or Path(name).is_absolute():
             path = Path(name) if Path(name).is_absolute() else self.tree / name
-            if path.is_relative_to(self.tree) or path.is_relative_to(self.cache):
+            if self._is_brought(path):
                 if not path.is_file():
                     raise Miss("FAIL", f"expected the program {name}, saw no such file")
                 return path, ()
         program = self.programs.resolve(name)
         return program.path, program.roots
+
+    def _is_brought(self, path: Path) -> bool:
+        return path.is_relative_to(self.tree) or path.is_relative_to(self.cache)
 
     def _environment(self, own: Mapping[str, str]) -> dict[str, str]:
         home, tmp = str(self.home), str(self.tmp)

@@ -12,6 +12,7 @@ from statistics import median
 from typing import Any
 
 from canary.drivers.driver import SeenEvent
+from canary.places import real_place
 from canary.verdicts import Finding
 from canary.wording import as_json
 from engine.models.flow import Budget, Sample
@@ -86,7 +87,7 @@ def _rows(home: Path | None, name: str) -> Iterator[Any]:
 
 def _text(home: Path | None, name: str) -> str:
     """The program wrote it: a link that leads elsewhere, or what would keep us waiting, is not read."""
-    if home is None or not (home / name).resolve().is_relative_to(home.resolve()):
+    if home is None or real_place(home / name, home) is None:
         raise Missing(f"expected the file {name} in its home, saw none")
     try:
         flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)

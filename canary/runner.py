@@ -20,6 +20,7 @@ from canary.launch import FindsPrograms, Ground
 from canary.packaging import artifact_path
 from canary.surely import surely
 from canary.verdicts import Finding, worst
+from canary.warmth import Warmth
 from engine.artifacts import ArtifactStore
 from engine.errors import InfrastructureFault, SwarmError
 from engine.git.removal import remove_tree
@@ -100,10 +101,14 @@ class LocalCanaryRunner:
         progress = Progress(folder / "progress.jsonl", request.commit)
         outcomes: list[FlowOutcome] = []
         async with self._slots.lease(request.key) as slot:
+            warmth = Warmth(slot.cache)
+            await asyncio.to_thread(warmth.begin, request.tree)
             for number, flow in enumerate(request.flows, 1):
                 progress.flow = {"flow": flow.name, "number": number, "flows": len(request.flows)}
                 outcomes.append(await self._flow(request, flow, number, slot, folder, progress))
-        outcome = _overall(outcomes)
+            outcome = _overall(outcomes)
+            if outcome.verdict == "PASS":
+                await asyncio.to_thread(warmth.green, request.tree)
         progress("judged", {"verdict": outcome.verdict})
         await asyncio.to_thread(self._manifest, folder, outcomes)
         return outcome
@@ -159,16 +164,25 @@ class LocalCanaryRunner:
         measured: list[Measured] = []
         artifacts: dict[str, str] = {}
         async with self._slots.lease(request.key) as new, self._beside.lease(request.key) as old, awake.watching():
+            await asyncio.to_thread(Warmth(new.cache).begin, request.tree)
+            await asyncio.to_thread(Warmth(old.cache).begin, request.good_tree)
             for number, flow in enumerate(flows, 1):
                 progress.flow = {"flow": flow.name, "number": number, "flows": len(flows)}
                 sides = self._sides(request, flow, number, {"new": new, "old": old}, folder)
                 measured.append(await sides.measure(request.budgets, awake, progress))
                 artifacts |= sides.artifacts
+            # Both have run and none was red; which of the two is faster says nothing of what they built.
+            if all(each.finding is None for each in measured):
+                await asyncio.to_thread(Warmth(new.cache).green, request.tree)
+                await asyncio.to_thread(Warmth(old.cache).green, request.good_tree)
         said = word(measured, request.budgets)
         artifacts["comparison"] = await asyncio.to_thread(self._store.put_json, _told(request, measured, said))
         progress("judged", {"verdict": said.finding.verdict})
         await asyncio.to_thread(self._store.write_manifest, folder, artifacts)
-        return Comparison(said.finding.verdict, said.finding.reason, said.metrics, artifacts)
+        failed = tuple(
+            each.flow.name for each in measured if each.finding is not None and each.finding.verdict == "FAIL"
+        )
+        return Comparison(said.finding.verdict, said.finding.reason, said.metrics, artifacts, failed)
 
     def _sides(
         self, request: CompareRequest, flow: Flow, number: int, slots: Mapping[Name, LeasedSlot], folder: Path

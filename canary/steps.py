@@ -13,6 +13,7 @@ from canary import wording
 from canary.drivers.doors import Doors
 from canary.drivers.driver import Picture, ProgramFault, Screen, SeenEvent, Session
 from canary.numbers import Missing, numbers_of
+from canary.places import is_there
 from canary.verdicts import Miss
 from canary.wording import as_json, how_it_is, shown
 from engine.models.flow import Assert, HttpCall, Ready, Sample, Send, Shot, Step, Until, Wait
@@ -71,7 +72,7 @@ class Steps:
             raise Miss("FAIL", f"it was not ready: expected {wanted} within {within_s:g} s, saw {seen}")
 
     async def _probe(self, ready: Ready, left_s: float) -> bool:
-        if ready.file is not None and self._home is not None and (self._home / ready.file).exists():
+        if ready.file is not None and self._home is not None and is_there(self._home / ready.file, self._home):
             return True
         if ready.tcp is not None and await self._doors.takes(ready.tcp):
             return True

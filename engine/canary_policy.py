@@ -166,20 +166,8 @@ def culprit(
         return Nobody("nothing of ours has landed since last good")
     if len(order) == 1:
         return Found(order, SURE)
-    places = {commit: at for at, commit in enumerate(order)} | {last_good: finder.GOOD_END}
-    told = [probe for probe in probes if probe.purpose == "culprit" and probe.commit in places]
-    hiccups = {probe.commit: probe for probe in reversed(told) if probe.verdict == "ENVIRONMENT"}
-    seen = [
-        finder.Observation(places[probe.commit], _outcome(probe, flow, unbuilt=unbuilt))
-        for probe in told
-        if hiccups.get(probe.commit) is not probe  # a bad moment of the machine is asked again once
-    ]
-    search = finder.Search(
-        len(order),
-        confidence=CONFIDENCE,
-        rates=finder.Rates.learned(reds, runs),
-        limit=RUNS_A_HALVING * len(order).bit_length() + 6,
-    )
+    seen = _observations(order, probes, last_good, flow, unbuilt=unbuilt)
+    search = _search(order, reds, runs)
     step = search.next_step(seen)
     match step:
         case finder.Probe(index):
@@ -198,6 +186,46 @@ def culprit(
             if step.reason == "untestable":
                 return Nobody("too few suspects could be judged to tell who it was")
             return Nobody(f"{len(seen)} runs do not tell who it was")
+
+
+def suspicion(
+    suspects: Sequence[str],
+    probes: Sequence[Probe],
+    last_good: str = "",
+    *,
+    flow: str = "",
+    unbuilt: bool = False,
+    reds: int = 0,
+    runs: int = 0,
+) -> dict[str, float]:
+    """What `culprit` believes of each suspect after these probes; what is missing from 1 is "nobody"."""
+    order = tuple(dict.fromkeys(suspects))
+    if len(order) < 2:
+        return dict.fromkeys(order, SURE)
+    seen = _observations(order, probes, last_good, flow, unbuilt=unbuilt)
+    return dict(zip(order, _search(order, reds, runs).suspicion(seen), strict=True))
+
+
+def _observations(
+    order: Sequence[str], probes: Sequence[Probe], last_good: str, flow: str, *, unbuilt: bool
+) -> list[finder.Observation]:
+    places = {commit: at for at, commit in enumerate(order)} | {last_good: finder.GOOD_END}
+    told = [probe for probe in probes if probe.purpose == "culprit" and probe.commit in places]
+    hiccups = {probe.commit: probe for probe in reversed(told) if probe.verdict == "ENVIRONMENT"}
+    return [
+        finder.Observation(places[probe.commit], _outcome(probe, flow, unbuilt=unbuilt))
+        for probe in told
+        if hiccups.get(probe.commit) is not probe  # a bad moment of the machine is asked again once
+    ]
+
+
+def _search(order: Sequence[str], reds: int, runs: int) -> finder.Search:
+    return finder.Search(
+        len(order),
+        confidence=CONFIDENCE,
+        rates=finder.Rates.learned(reds, runs),
+        limit=RUNS_A_HALVING * len(order).bit_length() + 6,
+    )
 
 
 def _outcome(probe: Probe, flow: str, *, unbuilt: bool) -> finder.Outcome:

@@ -51,7 +51,7 @@ def digest_of(value: Any) -> str:
 
 
 def _roadmap_events(
-    count: int, changed: list[WorkOrder], gone: list[str], items: list[dict[str, Any]]
+    count: int, changed: list[WorkOrder], gone: list[str], items: list[dict[str, Any]], limitations: list[str]
 ) -> list[NewEvent]:
     """In pieces: an event has a size limit, and a roadmap may have thousands of orders."""
     pieces = [changed[at : at + ORDERS_PER_EVENT] for at in range(0, len(changed), ORDERS_PER_EVENT)] or [[]]
@@ -64,6 +64,7 @@ def _roadmap_events(
                 "gone": gone if nth == 0 else [],
                 "items": items if nth == 0 else [],
                 **({"more": True} if nth else {}),
+                "limitations": limitations if nth == 0 else None,
             },
         )
         for nth, piece in enumerate(pieces)
@@ -121,11 +122,12 @@ class Definitions:
             items = [item.model_dump(mode="json") for item in roadmap.item]
             changed = [order for order in roadmap.work_order if known.get(order.id) != order]
             gone = sorted(known.keys() - {order.id for order in roadmap.work_order})
-            mark = digest_of([items, [order.id for order in roadmap.work_order]])
+            limitations = [each.id for each in roadmap.limitation]
+            mark = digest_of([items, [order.id for order in roadmap.work_order], limitations])
             # What is gone changes the mark; orders that had begun stay known, and are gone at every look.
             if changed or mark != self._roadmap or ROADMAP_FILE in self._errors:
                 self._roadmap = mark
-                found.extend(_roadmap_events(len(roadmap.work_order), changed, gone, items))
+                found.extend(_roadmap_events(len(roadmap.work_order), changed, gone, items, limitations))
             else:
                 self._agreed = seen
 

@@ -77,7 +77,8 @@ class ReportRecord:
 
 @dataclass
 class CanaryRecord:
-    """One canary run. `flows` are the rows of `canary_finished`; `verdict` is "" while it runs."""
+    """One canary run. `flows` are the rows of `canary_finished`; `verdict` is "" while it runs. Of a comparison,
+    `metrics` are what became of each sample, held `against` a good commit."""
 
     commit: str
     about: str
@@ -87,6 +88,8 @@ class CanaryRecord:
     verdict: str = ""
     reason: str = ""
     flows: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    metrics: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    against: str = ""
 
 
 @dataclass
@@ -269,6 +272,7 @@ def _canary_finished(history: History, event: Event, f: Fields) -> None:
         run = CanaryRecord(f["commit"], f["about"], f["purpose"], event.at)
         history.canaries.append(run)
     run.ended_at, run.verdict, run.reason, run.flows = event.at, f["verdict"], f["reason"], f.get("flows", [])
+    run.metrics, run.against = f.get("metrics", []), f.get("against", "")
 
 
 def _canary_judged(history: History, _event: Event, f: Fields) -> None:

@@ -25,6 +25,7 @@ from engine.models.metrics import (
     Series,
     Spent,
 )
+from engine.proof_tally import Proofs
 from engine.series import MOST_POINTS, Curve, grouped, share, spread
 
 NEWEST_GATES = 1_000
@@ -110,6 +111,10 @@ class Tally:
     - Rework: healthy work orders that took more than one change, or a run after a rejection, of all healthy ones.
     - False reverts: suspects that a restore took off main and the culprit search cleared, of those cleared or blamed.
     - Flakes: judgements in which a flow was both red and green, first run and reruns, of those it was part of.
+    - Flaky tests: as the engine counts them for retries and quarantine (docs/flakes.md).
+    - Regression tests: those that failed before the change and pass with it, of healthy work orders that mend something
+      (kind `fix`, or they resolve a limitation). Unknown until a report of a healthy order said how many it had.
+    - Limitations: resolved when a work order that names them is healthy; without such a test they are told apart.
     - Frozen: from `landing_frozen` until landing goes on or main is restored.
     - Merge success: changes that landed, of those proposed; `in_flight` are still open.
     - First pass: changes whose first signed report was green, of those that have one; for a gate, of the changes it has
@@ -124,6 +129,7 @@ class Tally:
         self._since: float | None = None
         self._until = 0.0
         self._mainline = Mainline()
+        self._proofs = Proofs()
         self._orders: dict[str, _Order] = {}
         self._changes: dict[str, _Change] = {}
         self._leads: list[tuple[float, float | None, float | None]] = []
@@ -171,6 +177,7 @@ class Tally:
         self.seq, self._until = event.seq, max(self._until, event.at)
         before = self._counts()
         self._mainline.apply(event)
+        self._proofs.apply(event)
         handler = self._handlers.get(event.kind)
         if handler is not None:
             handler(event, event.fields)
@@ -307,7 +314,8 @@ class Tally:
             return Metrics()
         until = max(now, self._until)
         observed_s = until - self._since
-        main = self._mainline
+        main, proofs = self._mainline, self._proofs
+        told = proofs.listed is not None or proofs.regression_tests is not None
         return Metrics(
             seq=self.seq,
             since=utc_text(self._since),
@@ -328,7 +336,12 @@ class Tally:
             false_revert=main.false_revert(),
             flaky=share(main.flakes.judgements_flaky, main.flakes.judgements),
             flows=main.flakes.figures(),
+            tests=proofs.flaky(until),
             frozen=main.frozen(until),
+            regression_tests_added=proofs.regression_tests,
+            limitations_resolved_with_a_test=len(proofs.resolved) if told else None,
+            limitations_resolved_without_a_test=len(proofs.resolved_without_a_test) if told else None,
+            limitations_listed=proofs.listed,
             merge_success=share(self._landed_changes, len(self._changes)),
             in_flight=self._in_flight,
             first_pass=share(self._first_pass.total(), self._first_reports.total()),

@@ -535,13 +535,14 @@ class MetricVerdict:
 
 @dataclass(frozen=True)
 class Comparison:
-    """verdict: FAIL when a sample is worse or over its budget; INCONCLUSIVE when none could be held against last
-    good's; ENVIRONMENT when the machine was at fault."""
+    """verdict: FAIL when a sample is worse or over its budget, or a flow failed on the new commit alone; INCONCLUSIVE
+    when none could be held against last good's; ENVIRONMENT when the machine was at fault. failed: those flows."""
 
     verdict: Verdict
     reason: str
     metrics: tuple[MetricVerdict, ...] = ()
     artifacts: Mapping[str, str] = field(default_factory=dict[str, str])
+    failed: tuple[str, ...] = ()
 
 
 class CanaryRunner(Protocol):

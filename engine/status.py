@@ -22,6 +22,7 @@ from engine.models.status import (
     Status,
 )
 from engine.providers import runs_of
+from engine.remote_proposals import proposals
 from engine.state import State, Tally
 from engine.train_status import train_rows
 
@@ -52,6 +53,7 @@ def health_of(state: State, has_flows: bool) -> tuple[Health, str]:
 def status_of(state: State, now: float, *, running: bool, read_only: str = "") -> Status:
     """`now` in UTC seconds. `running`: whether an engine holds the lock. read_only: why nothing may run."""
     orders = state.orders.values()
+    brought = {name: request.number for name, request in proposals(state).items() if request is not None}
     health, why = ("unknown", read_only) if read_only else health_of(state, state.in_force.flows > 0)
     return Status(
         main=state.main,
@@ -71,12 +73,21 @@ def status_of(state: State, now: float, *, running: bool, read_only: str = "") -
                 commit=r.commit,
                 state=r.status,
                 ci=r.ci,
+                work_orders=[name for name, number in brought.items() if number == r.number],
             )
             for r in state.remote.pull_requests.values()
         ],
         work_orders=dict(Counter(order.phase for order in orders)),
         orders=[
-            OrderStatus(id=o.spec.id, title=o.spec.title, state=o.phase, attempts=o.attempts, why=o.why, do=o.do)
+            OrderStatus(
+                id=o.spec.id,
+                title=o.spec.title,
+                state=o.phase,
+                attempts=o.attempts,
+                why=o.why,
+                do=o.do,
+                pull_request=brought.get(o.spec.id),
+            )
             for o in orders
         ],
         runs=[

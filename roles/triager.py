@@ -65,7 +65,7 @@ If main itself is wrong, mend it too. The reverted version: git show {commit}"""
 def _slower(regression: Regression) -> str:
     if regression.crept:
         return f"""\
-A sample of the canary flow {regression.flow} has got worse over many landings, by too little each time to be found
+A sample of the canary flow {regression.flow} has got worse over many landings, by too little each time to be seen
 beside the one before. Nobody is blamed, and nothing was taken back.
 
 The medians of the commits that were good:

@@ -75,7 +75,10 @@ def run_bisect(asked: Asked) -> int:
         raise UserError(f"{error}: choose lower ones for --false-red and --false-green.") from error
     search = Search(len(suspects.commits), suspects.parents, rates=rates, confidence=asked.confidence)
     folders = state_folder_for(root, asked.state)
-    key = key_of(suspects.good, suspects.commits[-1], asked.argv, first_parent=asked.first_parent, folder=folders.root)
+    key = key_of(
+        suspects.good, suspects.commits[-1], asked.argv, first_parent=asked.first_parent, folder=folders.root,
+        timeout_s=asked.timeout_s,
+    )  # fmt: skip
     folder = _made(folders, key)
     lock = InstanceLock(folder / "lock")
     try:

@@ -139,9 +139,6 @@ def _agents(settings: Settings, place: Place) -> list[Problem]:
             allowed_environment(agent.env)
         except UserError as error:
             found.append(Problem(where=where, what=str(error), do="mend its env"))
-        if agent.kind == "model":
-            what = "agents of kind model come with a later version"
-            found.append(Problem(where=where, what=what, do='use kind = "acp" or "command" for now'))
         if agent.kind == "script" and not (place.repository.root / agent.scripts).is_dir():
             found.append(Problem(where=where, what=f"there is no folder {agent.scripts}", do="mend scripts"))
     return found

@@ -15,6 +15,7 @@ from engine.errors import UserError
 from swarm_tui.adr_commands import adr_app
 from swarm_tui.bisect_command import bisect
 from swarm_tui.golden_commands import golden_app
+from swarm_tui.options import Json, Repo, State
 from swarm_tui.terminal import Asked
 
 app = typer.Typer(
@@ -32,15 +33,6 @@ app.add_typer(roadmap_app, name="roadmap")
 app.add_typer(golden_app, name="golden")
 app.add_typer(adr_app, name="adr")
 
-Repo = Annotated[
-    Path | None,
-    typer.Option("--repo", help="The repository (default: the one around the current folder).", show_default=False),
-]
-State = Annotated[
-    Path | None,
-    typer.Option("--state", help="The state folder (default: the platform's; see `swarm where`).", show_default=False),
-]
-Json = Annotated[bool, typer.Option("--json", help="For scripts.")]
 Log = Annotated[
     str, typer.Option("--log", help="Raise a category of the engine's own log, e.g. canary=debug,git=info.")
 ]

@@ -14,7 +14,7 @@ from pathlib import Path
 from engine.journal import JournalReader
 from engine.lock import InstanceLock
 from engine.metrics import Tally
-from engine.models.metrics import Effort, GateTime, Metrics, Share, Spread
+from engine.models.metrics import Effort, FlakyTest, GateTime, Metrics, Share, Spread
 from engine.text.sanitise import sanitise_line
 from swarm_tui.place import find_folders
 
@@ -25,6 +25,8 @@ RAMP = "▁▂▃▄▅▆▇█"
 PLAIN_RAMP = "_.:-=+*#"
 """For terminals whose encoding has no blocks."""
 UNKNOWN = "unknown"
+MOST_FLAKY = 20
+"""Flaky tests that are listed; `--json` has all of them."""
 
 
 def print_metrics(repo: Path | None, state: Path | None, *, as_json: bool) -> None:
@@ -46,8 +48,13 @@ def print_metrics(repo: Path | None, state: Path | None, *, as_json: bool) -> No
         sys.stdout.write(json.dumps(metrics.model_dump(mode="json"), indent=2) + "\n")
         return
     encoding = sys.stdout.encoding or "utf-8"
-    text = "\n".join(lines_of(metrics, ramp=RAMP if _can_show(RAMP, encoding) else PLAIN_RAMP)) + "\n"
+    text = "\n".join(lines_of(metrics, ramp=own_ramp())) + "\n"
     sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+
+
+def own_ramp() -> str:
+    """What the standard output can show."""
+    return RAMP if _can_show(RAMP, sys.stdout.encoding or "utf-8") else PLAIN_RAMP
 
 
 def _can_show(text: str, encoding: str) -> bool:
@@ -215,9 +222,38 @@ def _quality(m: Metrics) -> list[str]:
         _row("landing frozen", froze),
         _row("flaky judgements", share_text(m.flaky)),
         *(_row(f"  {flow.flow}", f"{percent(flow.rate)} ({flow.flaky} of {flow.judged})") for flow in m.flows),
+        *_flaky_tests(m.tests),
         _row("regression tests added", number(m.regression_tests_added)),
-        _row("limitations resolved", number(m.limitations_resolved_with_a_test)),
+        _row("limitations resolved", limitations_text(m)),
     ]
+
+
+def _flaky_tests(tests: Sequence[FlakyTest]) -> list[str]:
+    if not tests:
+        return []
+    shown = tests[:MOST_FLAKY]
+    more = [f"    {len(tests) - len(shown):,} more: --json has all of them"] if len(tests) > len(shown) else []
+    rows = [_row(f"  {_name(each.test)}", flaky_text(each)) for each in shown]
+    return [_row("tests that flake on main", f"{len(tests):,}"), *rows, *more]
+
+
+def _name(test: str) -> str:
+    """A test's own name: the end of its id, after its file."""
+    return test.rpartition("::")[2]
+
+
+def flaky_text(test: FlakyTest) -> str:
+    kept = ", in quarantine" if test.quarantined else ""
+    return f"{percent(test.rate)} ({test.flakes} of {test.runs} runs){kept}"
+
+
+def limitations_text(m: Metrics) -> str:
+    """How many known limitations are resolved with a test; `unknown` for a journal that says nothing of them."""
+    if m.limitations_resolved_with_a_test is None:
+        return UNKNOWN
+    listed = "" if m.limitations_listed is None else f", {m.limitations_listed:,} listed"
+    without = m.limitations_resolved_without_a_test
+    return f"{m.limitations_resolved_with_a_test:,} with a test{_more(without or 0, 'without')}{listed}"
 
 
 def _effort(m: Metrics, ramp: str) -> list[str]:

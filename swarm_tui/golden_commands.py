@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from swarm_tui.options import Json, Repo, State
 
 golden_app = typer.Typer(
     help="What canary runs propose to record as right: review it, accept it, reject it.",
@@ -13,21 +14,12 @@ golden_app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Repo = Annotated[
-    Path | None,
-    typer.Option("--repo", help="The repository (default: the one around the current folder).", show_default=False),
-]
-State = Annotated[
-    Path | None,
-    typer.Option("--state", help="The state folder (default: the platform's; see `swarm where`).", show_default=False),
-]
-
 
 @golden_app.command()
 def review(
     repo: Repo = None,
     state: State = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+    as_json: Json = False,
 ) -> None:
     """What waits for a person, oldest first, each with how it differs from what is recorded."""
     from swarm_tui.golden_review import review as print_review
@@ -37,7 +29,7 @@ def review(
 
 @golden_app.command()
 def accept(
-    name: Annotated[str, typer.Argument(help="Its id, path or flow, as `swarm golden review` shows it.")] = "",
+    name: Annotated[str, typer.Argument(help="Its id, as `swarm golden review` shows it.")] = "",
     repo: Repo = None,
     state: State = None,
     every: Annotated[bool, typer.Option("--all", help="All that wait.")] = False,

@@ -13,6 +13,7 @@ from engine.errors import UserError
 from engine.folders import StateFolder
 from engine.golden_state import Golden, pending
 from engine.goldens import find_pending
+from engine.state import State
 from engine.status import golden_status
 from engine.text.sanitise import sanitise_line
 from swarm_tui.place import find_folders
@@ -46,7 +47,7 @@ def accept(repo: Path | None, state: Path | None, name: str, *, every: bool, key
     try:
         if every == bool(name):
             raise UserError("name the golden to accept, or say --all: `swarm golden review` lists them")
-        chosen = pending(client.state.goldens.values()) if every else [find_pending(client.state, name)]
+        chosen = pending(client.state.goldens.values()) if every else [_exactly(client.state, name)]
         if not chosen:
             raise UserError("no golden waits, so there is nothing to accept")
         for one in chosen:
@@ -55,6 +56,18 @@ def accept(repo: Path | None, state: Path | None, name: str, *, every: bool, key
     finally:
         client.close()
     return 0
+
+
+def _exactly(state: State, name: str) -> Golden:
+    """A path or a flow names whatever waits there by now; only the id stands for the content that somebody looked at.
+    Raises UserError."""
+    one = find_pending(state, name)
+    if one.id != name:
+        said = sanitise_line(name)
+        raise UserError(
+            f"{said} could be something else by now: look at {one.id} in `swarm golden review` and name that"
+        )
+    return one
 
 
 def reject(repo: Path | None, state: Path | None, name: str, why: str) -> int:

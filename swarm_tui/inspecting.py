@@ -13,7 +13,7 @@ from engine import read_only
 from engine.client import Client
 from engine.errors import SwarmError, UserError
 from engine.folders import StateFolder
-from engine.models.status import CanaryStatus, Status
+from engine.models.status import CanaryStatus, FlowStatus, Status
 from engine.state import State
 from engine.status import status_of
 from engine.text.sanitise import sanitise, sanitise_bytes, sanitise_line
@@ -23,6 +23,7 @@ from swarm_tui.pull_requests import pull_request_line
 
 FOLLOW_S = 0.2
 SHOWN_DENIALS = 3
+TREND = 20
 
 
 def _out(data: Any) -> None:
@@ -89,18 +90,34 @@ def print_status(repo: Path | None, state: Path | None, *, as_json: bool) -> Non
 
 
 def canary_words(canary: CanaryStatus) -> list[str]:
-    """Each flow's last run and how often it lies, and how long landing was frozen."""
+    """Each flow's last run, how often it lies and how its samples went, and how long landing was frozen."""
     lines: list[str] = []
     for flow in canary.flows:
         last = flow.newest[-1] if flow.newest else None
         said = f"{last.verdict} on {last.commit[:12]}" if last else "no run"
         red = f"red {flow.reds} of {flow.runs} times on good commits" if flow.runs else "no run on a good commit yet"
         lines.append(f"canary     {sanitise_line(flow.flow)}: {said}; {red}")
+        lines += _trends(flow)
+    if canary.waiting:
+        lines.append(f"           {canary.waiting} landing{'s' * (canary.waiting != 1)} not judged yet")
     if canary.searching:
         lines.append(f"           the culprit of {canary.searching[:12]} is searched")
     if canary.freezes:
-        lines.append(f"           landing was frozen {canary.freezes} times, {canary.frozen_s:.0f} s in all")
+        often = "once" if canary.freezes == 1 else f"{canary.freezes} times"
+        lines.append(f"           landing was frozen {often}, {canary.frozen_s:.0f} s in all")
     return lines
+
+
+def _trends(flow: FlowStatus) -> list[str]:
+    if not flow.trends:
+        return []
+    from swarm_tui.figures import own_ramp, sparkline  # seldom needed, and long to import
+
+    return [
+        f"           {sanitise_line(sample)} {sparkline(values, TREND, own_ramp())} {values[-1]:.4g}, "
+        f"medians of {len(values)} good commit{'s' * (len(values) != 1)}"
+        for sample, values in flow.trends.items()
+    ]
 
 
 def _denied(status: Status) -> list[str]:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sys
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from engine.artifacts import ArtifactStore
 from engine.errors import UserError
 from engine.host import Site
 from engine.loading import load_definitions
 from engine.models.settings import Settings
-from engine.ports import CanaryRequest
+from engine.ports import CanaryRequest, FlowOutcome
 from engine.text.sanitise import sanitise_line
 from swarm_tui.compose import Wings, make_wings, open_site
 from swarm_tui.ending import finished
@@ -80,6 +82,7 @@ def run_canary(repo: Path | None, state: Path | None, revision: str, *, as_json:
                 "duration_s": f.duration_s,
                 "samples": {k: list(v) for k, v in f.samples.items()},
                 "artifacts": dict(f.artifacts),
+                "proposed": [dataclasses.asdict(each) for each in f.proposed],
             }
             for f in outcome.flows
         ]
@@ -95,5 +98,16 @@ def run_canary(repo: Path | None, state: Path | None, revision: str, *, as_json:
             sys.stdout.write(
                 f"{mark} {flow.flow:<20} {flow.verdict:<13} {flow.duration_s:5.1f} s  {sanitise_line(flow.reason)}\n"
             )
+            sys.stdout.writelines(f"    {line}\n" for line in _left(flow, site.artifacts) if flow.verdict != "PASS")
         sys.stdout.write(f"\n{outcome.verdict} on {commit[:12]}\n")
     return 0 if outcome.verdict == "PASS" else 1
+
+
+def _left(flow: FlowOutcome, store: ArtifactStore) -> Iterator[str]:
+    """Where what it left lies, and what a person does with a golden that is missing or differs."""
+    for name in ("log", "package-log", "difference"):
+        if digest := flow.artifacts.get(name):
+            yield f"{name}: {store.path(digest)}"
+    for each in flow.proposed:
+        yield f"it showed: {store.path(each.digest)}"
+        yield f"if that is right, copy it to {sanitise_line(each.path)} and commit it"

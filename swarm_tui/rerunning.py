@@ -72,7 +72,7 @@ def _clone(site: Site, clone: Path, base: str, commit: str) -> None:
         "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap=", "--", hub, base, commit,
         settings={"protocol.file.allow": "always", "protocol.version": "2"}, timeout_s=3_600.0,
     )  # fmt: skip
-    git.run("update-ref", f"refs/heads/{branch}", base)
+    git.run("update-ref", f"refs/heads/{branch}", base, "0" * len(base))  # there is none yet
     root = site.repository.root
     for name in (SETTINGS_FILE, ROADMAP_FILE):
         if (root / name).is_file():

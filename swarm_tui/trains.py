@@ -11,19 +11,21 @@ from engine.models.status import TrainStatus
 from engine.text.sanitise import sanitise_line
 from engine.train_status import train_rows
 from swarm_tui.place import find_folders
+from swarm_tui.pull_requests import waiting_lines
 
 
 def print_train(repo: Path | None, state: Path | None, *, as_json: bool) -> None:
     """The queue in its order. Raises UserError when there is no journal."""
     client = Client.attach(find_folders(repo, state))
     try:
-        rows = train_rows(client.state)
+        rows, waiting = train_rows(client.state), waiting_lines(client.state)
     finally:
         client.close()
     if as_json:
         sys.stdout.write(json.dumps([row.model_dump(mode="json") for row in rows], indent=2) + "\n")
         return
     lines = [line for row in rows for line in _lines(row)] or ["nothing is on its way to main"]
+    lines += waiting
     sys.stdout.write("\n".join(lines) + "\n")
 
 

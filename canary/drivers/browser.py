@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from canary.drivers.chromium import find_chromium, flags, is_root
 from canary.drivers.driver import Launch, LogLine, Picture, ProgramFault, SeenEvent, Session
-from canary.drivers.lines import event_of
+from canary.drivers.lines import LINE_CAP_BYTES, event_of
 from canary.drivers.page_keys import page_key
-from canary.drivers.process import EVENT_CAP, LOG_CAP, ProcessDriver, ProcessSession
+from canary.drivers.process import EVENT_CAP, LOG_CAP, OUTPUT_CAP_BYTES, ProcessDriver, ProcessSession
 from canary.verdicts import Miss
 from engine.errors import InfrastructureFault
 from engine.git.removal import remove_tree
@@ -266,10 +266,11 @@ class BrowserSession(ProcessSession):
                 if not self._opened:
                     await self._page.goto(self._base, wait_until="load")
                     self._opened = True
-                text = await self._page.locator("body").inner_text()
+                # Cut in there: a page may hold more text than this process has memory.
+                text = await self._page.locator("body").evaluate(f"body => body.innerText.slice(0, {TEXT_CHARS})")
         except Exception:  # nobody listens yet, or a page is just being left
             return
-        self._text = "\n".join(line.rstrip() for line in text[:TEXT_CHARS].split("\n"))
+        self._text = "\n".join(line.rstrip() for line in str(text).split("\n"))
 
     async def _ask(self, asked: Awaitable[T], expected: str) -> T:
         """Playwright's answer. Raises ProgramFault when none comes, or a no."""
@@ -319,7 +320,12 @@ class BrowserSession(ProcessSession):
 
     def _console(self, message: ConsoleMessage) -> None:
         text = message.text
-        if message.type == "log" and not self._overflow and (fields := event_of(text.encode("utf-8", "replace"))):
+        raw = text.encode("utf-8", "replace")
+        self._read_bytes += len(raw)
+        if self._read_bytes > OUTPUT_CAP_BYTES and not self._overflow:
+            self._stop_reading(f"it printed more than {OUTPUT_CAP_BYTES // 1_000_000} MB")
+        is_short = len(raw) <= LINE_CAP_BYTES
+        if message.type == "log" and is_short and not self._overflow and (fields := event_of(raw)):
             self._events.append(SeenEvent(self._loop.time() - self._started, fields))
             if len(self._events) > EVENT_CAP:
                 self._stop_reading(f"it reported more than {EVENT_CAP} events")

@@ -23,7 +23,8 @@ class Launch:
 
     quota: beyond it the program is killed. writable: the folders that it may fill. home: the flow's own folder.
     ports: name -> loopback port; each can be reached at 127.0.0.1 while the flow runs, also into a sandbox with a
-    network of its own. size: columns and rows of a terminal, or pixels of a page; None: the driver's own.
+    network of its own. size: columns and rows of a terminal, or pixels of a page; None: the driver's own. brought:
+    argv begins with a file of the commit itself, which is to blame when the system cannot run it.
     """
 
     argv: tuple[str, ...]
@@ -35,6 +36,7 @@ class Launch:
     home: Path | None = None
     ports: Mapping[str, int] = field(default_factory=dict[str, int])
     size: tuple[int, int] | None = None
+    brought: bool = False
 
 
 @dataclass(frozen=True)

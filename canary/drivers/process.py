@@ -7,6 +7,7 @@ that the program had written is here, which is what makes `no_log` mean somethin
 from __future__ import annotations
 
 import asyncio
+import errno
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ import psutil
 
 from canary.drivers.driver import Launch, LogLine, ProgramFault, SeenEvent, Session
 from canary.drivers.lines import Lines, event_of
+from canary.verdicts import Miss
 from engine.errors import InfrastructureFault
 from engine.process.quotas import Watch
 from engine.process.relatives import Relative, family
@@ -31,13 +33,16 @@ LOG_CAP = 200_000
 STRAGGLERS_S = 0.5
 """How long output may still come after the exit, while a child that was left behind holds the pipe open."""
 KILL_S = 5.0
+NOT_A_PROGRAM = (errno.EACCES, errno.ENOENT, errno.ENOEXEC, errno.ENOTDIR, errno.ELOOP)
+"""What a file says to the system that has no right to run, no interpreter, or no program in it."""
 
 
 class ProcessDriver:
     """Implements `canary.drivers.driver.Driver` for programs with standard streams."""
 
     async def start(self, launch: Launch) -> Session:
-        """Start it in a session of its own. Raises InfrastructureFault when the machine cannot."""
+        """Start it in a session of its own. Raises InfrastructureFault when the machine cannot, and Miss when it is the
+        commit's own program that cannot be run."""
         loop = asyncio.get_running_loop()
         try:
             _, session = await loop.subprocess_exec(
@@ -52,6 +57,8 @@ class ProcessDriver:
             )
         except (OSError, ValueError) as error:
             said = getattr(error, "strerror", None) or str(error)
+            if launch.brought and getattr(error, "errno", None) in NOT_A_PROGRAM:
+                raise Miss("FAIL", f"expected the program {launch.argv[0]} to start, saw: {said}") from error
             raise InfrastructureFault(f"the program {launch.argv[0]} could not be started: {said}") from error
         except asyncio.CancelledError:
             # asyncio kills the program itself, but not what the program may have started by now.

@@ -19,7 +19,7 @@ from pathlib import Path
 from canary.drivers import tty_run
 from canary.drivers.driver import Launch, LogLine, Picture, ProgramFault, SeenEvent, Session
 from canary.drivers.keys import click_bytes, key_bytes
-from canary.drivers.process import EVENT_CAP, KILL_S, LOG_CAP, ProcessSession
+from canary.drivers.process import EVENT_CAP, KILL_S, LOG_CAP, OUTPUT_CAP_BYTES, ProcessSession
 from canary.drivers.side_events import VARIABLE, SideEvents
 from canary.drivers.xterm import Xterm
 from canary.drivers.xterm_answers import CELL_H, CELL_W
@@ -178,6 +178,7 @@ class TerminalSession(ProcessSession):
             for _ in range(256):
                 if not self._read():
                     break
+                await asyncio.sleep(0)  # a flood is not to keep the loop from others
         self._look_aside()
 
     async def end_input(self) -> None:
@@ -296,6 +297,8 @@ class TerminalSession(ProcessSession):
         self._events += new
         if len(self._events) > EVENT_CAP:
             self._stop_reading(f"it reported more than {EVENT_CAP} events")
+        elif self._side.read_bytes > OUTPUT_CAP_BYTES:
+            self._stop_reading(f"it reported more than {OUTPUT_CAP_BYTES // 1_000_000} MB of events")
         if new:
             self._changed.set()
 

@@ -68,6 +68,14 @@ class _Grid(pyte.Screen):
             )
             self.cursor.x = x + len(piece)
 
+    def cursor_to_line(self, line: int | None = None) -> None:
+        """pyte takes for granted that origin mode comes with margins; without them the screen itself is the region."""
+        if self.margins is None:
+            self.cursor.y = (line or 1) - 1
+            self.ensure_vbounds()
+        else:
+            super().cursor_to_line(line)
+
 
 class Xterm:
     """`modes`: private modes that the program has set. reply: takes what goes back to it."""

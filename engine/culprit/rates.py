@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import exp, inf, log, log1p
 
 Weighted = tuple[tuple[float, float], ...]
 """(rate, weight) pairs; the weights add up to 1."""
@@ -53,8 +54,18 @@ class Rates:
         reds, runs: what is known from before, as `reds` false reds in `runs` runs of good commits (the flake history of
         the same flow); 0 of 0 where nothing is known.
         """
-        weights = [(rate, weight * rate**reds * (1 - rate) ** (runs - reds)) for rate, weight in _LEARNED_RED]
-        total = sum(weight for _, weight in weights)
-        if not 0 <= reds <= runs or total <= 0:
+        if not 0 <= reds <= runs:
             raise ValueError(f"{reds} false reds in {runs} runs cannot be a history")
+        # By logarithms: the likelihood of a long history is smaller than any number of the machine.
+        likely = {rate: log(weight) + _likelihood(rate, reds, runs) for rate, weight in _LEARNED_RED}
+        most = max(likely.values())
+        weights = [(rate, exp(each - most)) for rate, each in likely.items()]
+        total = sum(weight for _, weight in weights)
         return Rates(tuple((rate, weight / total) for rate, weight in weights if weight > 0), _LEARNED_GREEN)
+
+
+def _likelihood(rate: float, reds: int, runs: int) -> float:
+    """Natural logarithm of the probability of this history."""
+    if rate == 0:
+        return -inf if reds else 0.0
+    return reds * log(rate) + (runs - reds) * log1p(-rate)

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from engine.actions import RunCanary
+from engine.effects.train import with_needs
 from engine.effects.world import World
 from engine.flakes import in_quarantine, known_flaky
 from engine.models.event import NewEvent
 from engine.models.flow import Flow
 from engine.models.report import GateOutcome
-from engine.models.settings import Gate
 from engine.models.verdict import Verdict
 from engine.ports import CanaryOutcome, CanaryRequest, CompareRequest, Comparison, FlowOutcome, GateRequest
 from engine.state import State
 
 GATE = "gate:"
 """How the name begins that a gate which runs after landing has among the flows."""
+MOST_VALUES = 500
+"""Of one sample in one event: the journal keeps it for ever."""
 _VERDICTS: dict[GateOutcome, Verdict] = {
     "green": "PASS",
     "red": "FAIL",
@@ -26,6 +29,7 @@ _VERDICTS: dict[GateOutcome, Verdict] = {
     "error": "ENVIRONMENT",
     "skipped": "INCONCLUSIVE",
 }
+NOTHING = CanaryOutcome("INCONCLUSIVE", "the settings have neither a flow nor a gate for after landing any more", ())
 _WORST: tuple[Verdict, ...] = ("FAIL", "ENVIRONMENT", "INCONCLUSIVE", "PASS")
 
 
@@ -39,7 +43,7 @@ async def run_canary(world: World, action: RunCanary) -> None:
         await world.emit(NewEvent("canary_finished", fields | await _compare(world, action, tree, key)))
         return
     flows, gates = _wanted(world, action)
-    outcome = CanaryOutcome("PASS", "", ())
+    outcome = CanaryOutcome("PASS", "", ()) if gates else NOTHING
     if flows:
         outcome = await world.ports.canary.run(CanaryRequest(key=key, commit=action.commit, tree=tree, flows=flows))
     if gates:
@@ -50,7 +54,7 @@ async def run_canary(world: World, action: RunCanary) -> None:
             "verdict": flow.verdict,
             "reason": flow.reason,
             "duration_s": round(flow.duration_s, 3),
-            "samples": {name: list(values) for name, values in flow.samples.items()},
+            "samples": {name: thinned(values) for name, values in flow.samples.items()},
             "artifacts": dict(flow.artifacts),
             **({"proposed": [dataclasses.asdict(each) for each in flow.proposed]} if flow.proposed else {}),
         }
@@ -59,6 +63,12 @@ async def run_canary(world: World, action: RunCanary) -> None:
     bad = next((flow.flow for flow in outcome.flows if flow.verdict == outcome.verdict), "")
     said = {"verdict": outcome.verdict, "reason": outcome.reason, "flows": rows}
     await world.emit(NewEvent("canary_finished", fields | said | {"flow": bad if outcome.verdict != "PASS" else ""}))
+
+
+def thinned(values: Sequence[float]) -> list[float]:
+    """As many as an event may hold, evenly spread over the run; all of them are in its artifact `samples`."""
+    most = min(len(values), MOST_VALUES)
+    return [values[nth * len(values) // most] for nth in range(most)]
 
 
 def _wanted(world: World, action: RunCanary) -> tuple[tuple[Flow, ...], list[str]]:
@@ -86,7 +96,7 @@ async def _gates(world: World, action: RunCanary, tree: str, key: str, names: li
         base_tree=tree,
         base_commit=action.commit,
         repository=state.repository,
-        gates=_with_needs(settings.gate, names),
+        gates=with_needs(settings.gate, names),
         policy=state.policy,
         kind="gates",
         flaky=known_flaky(state.flakes),
@@ -102,16 +112,6 @@ async def _gates(world: World, action: RunCanary, tree: str, key: str, names: li
         reason = "" if verdict == "PASS" else f"gate {result.name}: {result.reason}"
         found.append(FlowOutcome(GATE + result.name, verdict, reason, result.duration_s, {}, artifacts))
     return tuple(found)
-
-
-def _with_needs(gates: list[Gate], names: list[str]) -> tuple[Gate, ...]:
-    wanted, stack = set[str](), list(names)
-    while stack:
-        name = stack.pop()
-        if name not in wanted:
-            wanted.add(name)
-            stack.extend(need for gate in gates if gate.name == name for need in gate.needs)
-    return tuple(gate for gate in gates if gate.name in wanted)
 
 
 def _worst(outcome: CanaryOutcome, more: tuple[FlowOutcome, ...]) -> CanaryOutcome:
@@ -133,9 +133,9 @@ async def _compare(world: World, action: RunCanary, tree: str, key: str) -> dict
     flows = tuple(flow for flow in world.settings().canary.flow if any(step.sample for step in flow.steps))
     budgets = _budgets(state, action.commit)
     if not flows:
-        names = ", ".join(budgets)
-        reason = f"no flow takes samples, so the budget of {names} is not checked: add a step with sample to a flow"
-        return _told(Comparison("INCONCLUSIVE", reason), good)
+        names = f"so the budget of {', '.join(budgets)} is not checked" if budgets else "so nothing is compared"
+        reason = f"no flow takes samples, {names}: add a step with sample to a flow"
+        return told(Comparison("INCONCLUSIVE", reason), good)
     request = CompareRequest(
         key=key,
         commit=action.commit,
@@ -145,19 +145,20 @@ async def _compare(world: World, action: RunCanary, tree: str, key: str) -> dict
         flows=flows,
         budgets=budgets,
     )
-    return _told(await world.ports.canary.compare(request), good)
+    return told(await world.ports.canary.compare(request), good)
 
 
-def _told(found: Comparison, good: str) -> dict[str, Any]:
-    worse = [metric for metric in found.metrics if metric.verdict in ("worse", "over-budget")]
+def told(found: Comparison, good: str) -> dict[str, Any]:
+    """A comparison with the commit `good`, as fields of `canary_finished`."""
+    worse = [metric.flow for metric in found.metrics if metric.verdict in ("worse", "over-budget")]
+    bad = list(dict.fromkeys([*found.failed, *worse]))
     rows: list[dict[str, Any]] = [
-        {"flow": flow, "verdict": "FAIL", "reason": found.reason, "artifacts": dict(found.artifacts)}
-        for flow in dict.fromkeys(metric.flow for metric in worse)
+        {"flow": flow, "verdict": "FAIL", "reason": found.reason, "artifacts": dict(found.artifacts)} for flow in bad
     ]
     return {
         "verdict": found.verdict,
         "reason": found.reason,
-        "flow": worse[0].flow if worse and found.verdict == "FAIL" else "",
+        "flow": bad[0] if bad and found.verdict == "FAIL" else "",
         "flows": rows if found.verdict == "FAIL" else [],
         "metrics": [dataclasses.asdict(metric) for metric in found.metrics],
         "against": good,

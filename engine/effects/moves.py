@@ -178,8 +178,11 @@ async def _move(world: World, effect: str, effect_id: str, new: str, old: str, *
     written = [{"kind": each.kind, "fields": each.fields, "work_order": each.work_order} for each in outcomes]
     intent = {"effect": effect, "effect_id": effect_id, "old": old, "new": new, "outcome": written[0]}
     more = {"more": written[1:]} if len(written) > 1 else {}
+    # Both have to be durable before the ref moves, and neither needs the other.
+    hardening = asyncio.create_task(asyncio.to_thread(world.hub.harden, new, old))
     await world.emit(NewEvent("intent", intent | more, work_order=outcomes[0].work_order))
-    if not await asyncio.to_thread(world.hub.move_main, new, old):
+    await hardening
+    if not await asyncio.to_thread(world.hub.move_main, new, old, hardened=True):
         await world.emit(NewEvent("intent_abandoned", {"effect_id": effect_id, "reason": "main had moved on"}))
         return False
     await world.emit(*outcomes)

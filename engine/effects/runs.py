@@ -300,6 +300,7 @@ _RESULTS = {
     "cancelled": "failed",
     "lost": "failed",
     "asked": "failed",
+    "limit": "failed",
 }
 
 

@@ -361,6 +361,7 @@ async def _run(world: World, request: GateRequest, trial: str = "") -> None:
         "feedback": world.ports.verifier(report),
         "flags": report.flags,
         "fail_to_pass": len(report.proof.fail_to_pass) if report.proof else 0,
+        "proved": report.proof.tests_by_order(request.work_order) if report.proof else {},
         "trial": trial,
         **told_by(report),
     }
@@ -377,10 +378,15 @@ def order_gates(world: World, state: State, changes: Sequence[Change]) -> tuple[
     named = [spec.gates if (spec := _spec(state, change)) is not None else [] for change in changes]
     if not all(named):
         return tuple(every.values())
-    wanted, stack = set[str](), [name for names in named for name in names if name in every]
+    return with_needs(list(every.values()), [name for names in named for name in names])
+
+
+def with_needs(gates: Sequence[Gate], names: Sequence[str]) -> tuple[Gate, ...]:
+    """Those of `gates` that are named and all that they need, in the order of `gates`; other names are passed over."""
+    every, wanted, stack = {gate.name: gate for gate in gates}, set[str](), list(names)
     while stack:
         name = stack.pop()
-        if name not in wanted:
+        if name in every and name not in wanted:
             wanted.add(name)
-            stack.extend(need for need in every[name].needs if need in every)
-    return tuple(gate for name, gate in every.items() if name in wanted)
+            stack.extend(every[name].needs)
+    return tuple(gate for gate in gates if gate.name in wanted)

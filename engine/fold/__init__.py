@@ -10,7 +10,7 @@ from engine.lifecycle import next_phase
 from engine.models.event import Event
 from engine.state import Failure, Landing, State
 
-FOLD_VERSION = 4
+FOLD_VERSION = 5
 """Raised when an event comes to mean something else: older snapshots are then folded again."""
 RETRY_BASE_S = 2.0
 
@@ -53,7 +53,6 @@ def _engine_started(state: State, event: Event, f: dict[str, Any]) -> None:
     state.cost_tonight = 0.0
     state.failures.clear()
     state.main_excused = 0
-    state.trials = {key: trial for key, trial in state.trials.items() if trial.verdict is not None}
     # What a bad moment of the machine left undecided is asked again.
     state.verified = {tree: verdict for tree, verdict in state.verified.items() if verdict.result == "green"}
     canary.engine_started(state)

@@ -197,10 +197,12 @@ def _main_restored(state: State, event: Event, f: dict[str, Any]) -> None:
         if order := state.orders.get(landing.order):
             order.phase, order.since = next_phase(order.phase, "change_restored_away") or order.phase, event.at
     state.landings = [*state.landings[: at + 1], Landing(f["commit"], f["tree"], "restore")]
-    previous = state.verified.get(f["tree"])
-    state.verified[f["tree"]] = Verdict(
-        "green", f["report"], f["tree"], f["tree"], previous.policy if previous else state.policy, []
-    )
+    previous = state.verified.pop(f["tree"], None)
+    rests_on = previous.quarantined if previous else []
+    if all((record := state.flakes.get(test)) and record.until > event.at for test in rests_on):
+        policy = previous.policy if previous else state.policy
+        state.verified[f["tree"]] = Verdict("green", f["report"], f["tree"], f["tree"], policy, [])
+        state.verified[f["tree"]].quarantined = list(rests_on)
     _goes_on(state, event)
 
 

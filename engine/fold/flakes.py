@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
-from engine.flakes import flaked, ran
+from engine.flakes import Records, flaked, ran
 from engine.fold.handler import Handler
 from engine.models.event import Event
 from engine.state import MainRed, State, Verdict
 
 
-def told(state: State, verdict: Verdict, f: dict[str, Any]) -> None:
+class Book(Protocol):
+    """What is kept of flakes: by the state, and by the tally for people."""
+
+    flakes: Records
+    main_red: MainRed | None
+
+
+def told(state: Book, verdict: Verdict, f: dict[str, Any]) -> None:
     """The verdict remembers what it rests on: tries that count only where the tree becomes main, and quarantine."""
     verdict.retried = {gate: list(tests) for gate, tests in f.get("retried", {}).items()}
     verdict.ran = list(f.get("ran", []))
@@ -20,7 +27,7 @@ def told(state: State, verdict: Verdict, f: dict[str, Any]) -> None:
     verdict.until = min(ends, default=0.0)
 
 
-def signed(state: State, event: Event, f: dict[str, Any]) -> None:
+def signed(state: Book, event: Event, f: dict[str, Any]) -> None:
     """A report: its control runs, and what it says of main's own tree."""
     for gate, tests in f.get("flaked", {}).items():
         for test in tests:
@@ -45,7 +52,7 @@ def signed(state: State, event: Event, f: dict[str, Any]) -> None:
     state.main_red = MainRed(f["tree"], f["policy"], f["failing"]) if red else None
 
 
-def landed(state: State, event: Event, verdict: Verdict) -> None:
+def landed(state: Book, event: Event, verdict: Verdict) -> None:
     """The tree of this verdict is main now, and what its tests did was done on main."""
     for gate, tests in verdict.retried.items():
         for test in tests:
@@ -53,22 +60,31 @@ def landed(state: State, event: Event, verdict: Verdict) -> None:
     ran(state.flakes, verdict.ran, verdict.retried)
 
 
-def _test_quarantined(state: State, event: Event, f: dict[str, Any]) -> None:
+def quarantined(state: Book, event: Event, f: dict[str, Any]) -> None:
+    """A test's failures do not count for a while."""
     if record := state.flakes.get(f["test"]):
         record.order, record.owner, record.until = event.work_order, f["owner"], f["until"]
 
 
-def _quarantine_lifted(state: State, _event: Event, f: dict[str, Any]) -> None:
+def lifted(state: Book, f: dict[str, Any]) -> None:
+    """A test counts again."""
     record = state.flakes.get(f["test"])
     if f["why"] == "fixed":
         state.flakes.pop(f["test"], None)
     elif record is not None:
         record.until = 0.0
-    # What was proved while its failures did not count is asked again.
-    state.verified = {tree: each for tree, each in state.verified.items() if f["test"] not in each.quarantined}
+
+
+def _quarantine_lifted(state: State, _event: Event, f: dict[str, Any]) -> None:
+    lifted(state, f)
+    # What was proved of main while its failures did not count is asked again. Older trees keep their proof: nobody
+    # would ask for it again, and without one the canary judges no landing and main cannot be put back to last good.
+    base = state.verified.get(state.main_tree)
+    if base is not None and f["test"] in base.quarantined:
+        del state.verified[state.main_tree]
 
 
 HANDLERS: dict[str, Handler] = {
-    "test_quarantined": _test_quarantined,
+    "test_quarantined": quarantined,
     "quarantine_lifted": _quarantine_lifted,
 }

@@ -77,6 +77,19 @@ def refused(state: State, change: Change) -> None:
             one.status, one.why = "pending", change.why
 
 
+def parked(state: State, change: Change, why: str) -> None:
+    """Its change was put aside before it could land: a person decides anew."""
+    for one in _brought(state, change):
+        one.status, one.change, one.why = "pending", "", why
+
+
+def cancelled(state: State, order: str) -> None:
+    """What was taken off main does not come back, so nobody has to decide about what it showed."""
+    for one in list(state.goldens.values()):
+        if one.order == order and one.status in ("pending", "accepted") and taken_back(state, one.commit):
+            del state.goldens[one.id]
+
+
 def _brought(state: State, change: Change) -> list[Golden]:
     return [one for one in state.goldens.values() if one.status == "accepted" and one.change == change.id]
 

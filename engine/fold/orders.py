@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from engine.fold import train
+from engine.fold import goldens, train
 from engine.fold.handler import Handler
 from engine.fold.spending import charged_before
 from engine.models.event import Event
@@ -132,6 +132,7 @@ def _work_order_parked(state: State, event: Event, f: dict[str, Any]) -> None:
     if (change := state.changes.get(order.change)) and change.status in ("proposed", "verifying", "queued"):
         change.status = "dropped"
         train.left(state)
+        goldens.parked(state, change, order.why)
 
 
 def _work_order_cancelled(state: State, event: Event, _f: dict[str, Any]) -> None:
@@ -139,6 +140,7 @@ def _work_order_cancelled(state: State, event: Event, _f: dict[str, Any]) -> Non
     if (change := state.changes.get(order.change)) and change.status in ("proposed", "verifying", "queued"):
         change.status = "dropped"
         train.left(state)
+    goldens.cancelled(state, order.spec.id)
 
 
 def _work_order_done(state: State, event: Event, f: dict[str, Any]) -> None:

@@ -18,7 +18,9 @@ def _trial_started(state: State, event: Event, f: dict[str, Any]) -> None:
     state.trials_begun += 1
     if f.get("main", "") not in ("", state.main):
         return  # main moved while its trees were merged: what it finds is about another main
-    state.trials[f["trial"]] = TrialRun(f["trial"], list(f["test"]), list(f["assumed"]), event.at)
+    known = state.trials.get(f["trial"])  # one that an earlier engine began, and that is adopted
+    begun_at = known.begun_at if known is not None else event.at
+    state.trials[f["trial"]] = TrialRun(f["trial"], list(f["test"]), list(f["assumed"]), begun_at)
 
 
 def _trial_ended(state: State, _event: Event, f: dict[str, Any]) -> None:

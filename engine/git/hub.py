@@ -198,17 +198,22 @@ class Hub:
         fields = done.stdout.decode("utf-8", "replace").split("\0")
         return [_commit_info(fields[at : at + 7]) for at in range(0, len(fields) - 6, 7)]
 
-    def move_main(self, new: str, old: str) -> bool:
+    def harden(self, new: str, old: str) -> None:
+        """Make durable what `new` brings beyond `old`. Raises GitError when an object of it is missing."""
+        try:
+            sync_objects(self.git, check_id(new), check_id(old))
+        except GitError:  # `old` is not in the hub, or an object of `new` is missing, which this says again
+            sync_objects(self.git, new, None)
+
+    def move_main(self, new: str, old: str, *, hardened: bool = False) -> bool:
         """Compare-and-swap of main from `old` to `new`, durable when this returns True. False: main is another commit.
 
         True as well when main is `new` already. Raises GitError when the ref cannot be written or an object is missing.
+        hardened: `harden` was called with these.
         """
-        check_id(old)
-        try:
-            sync_objects(self.git, check_id(new), old)
-        except GitError:  # `old` is not in the hub, or an object of `new` is missing, which this says again
-            sync_objects(self.git, new, None)
-        done = self.git.run("update-ref", "--no-deref", MAIN, new, old, ok=(0, 1, 128))
+        if not hardened:
+            self.harden(new, old)
+        done = self.git.run("update-ref", "--no-deref", MAIN, check_id(new), check_id(old), ok=(0, 1, 128))
         if done.returncode != 0:
             tip = self.main().commit
             if tip == old:

@@ -50,13 +50,15 @@ class RepositoryOpened(EventFields):
 
 class RoadmapRead(EventFields):
     """`orders`: those that are new or changed; `gone`: ids that are on the roadmap no longer; `count`: all of them.
-    `items`: all items; `more`: a further piece of a long roadmap, which tells nothing of them."""
+    `items`: all items; `more`: a further piece of a long roadmap, which tells nothing of them. `limitations`: ids;
+    None: not told here."""
 
     count: int
     orders: list[dict[str, Any]]
     gone: list[str]
     items: list[dict[str, Any]]
     more: bool = False
+    limitations: list[str] | None = None
 
 
 class SettingsRead(EventFields):
@@ -298,6 +300,8 @@ class ReportSigned(EventFields):
     feedback: list[str] = []
     flags: list[str] = []
     fail_to_pass: int = 0
+    proved: dict[str, int] = {}
+    """Work order -> tests that failed before its change and pass with it."""
     trial: str = ""
     ran: list[str] = []
     """Gates that ran for this report: their tests were seen anew. The next four: gate -> ids of tests."""

@@ -81,6 +81,18 @@ class Flow(Figures):
     rate: float | None = None
 
 
+class FlakyTest(Figures):
+    """A test that failed and passed on the same tree of main in `flakes` of about `runs` runs (after 200 runs both
+    counts are halved). `quarantined`: its failures do not count now."""
+
+    test: str
+    gate: str
+    flakes: int
+    runs: int
+    rate: float | None = None
+    quarantined: bool = False
+
+
 class GateTime(Spread):
     """`count` runs that were not answered from the cache, `total_s` in all; median and p90 of the newest 1,000."""
 
@@ -172,9 +184,12 @@ class Metrics(Figures):
     false_revert: FalseRevert = FalseRevert()
     flaky: Share = Share()
     flows: list[Flow] = []
+    tests: list[FlakyTest] = []
     frozen: Frozen = Frozen()
     regression_tests_added: int | None = None
     limitations_resolved_with_a_test: int | None = None
+    limitations_resolved_without_a_test: int | None = None
+    limitations_listed: int | None = None
     merge_success: Share = Share()
     in_flight: int = 0
     first_pass: Share = Share()

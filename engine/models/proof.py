@@ -67,5 +67,16 @@ class Proof(Grown):
     """Tests that the work order names and that are not red before and green after."""
     commands: list[ProvedCommand] = []
     runs: list[ProofRun] = []
+    by_order: dict[str, int] = {}
+    """Of changes that were tried together: work order -> how many of fail_to_pass are its own and not weak."""
     reasons: list[str] = []
     flags: list[str] = []
+
+    @property
+    def regression_tests(self) -> int:
+        """How many of fail_to_pass are not weak."""
+        return len(set(self.fail_to_pass) - set(self.weak))
+
+    def tests_by_order(self, order: str) -> dict[str, int]:
+        """How many each work order proved itself by. order: whose proof it is, where one change was tried alone."""
+        return self.by_order or ({order: self.regression_tests} if order else {})

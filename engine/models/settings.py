@@ -108,6 +108,9 @@ QUOTAS = ("memory", "processes", "disk", "files", "file_size")
 """The limits of one run or gate."""
 
 
+StreamName = Literal["", "plain", "claude", "codex", "gemini", "opencode", "copilot", "pi", "aider", "mini-swe-agent"]
+
+
 class AgentSettings(Strict):
     """One agent. Which fields count depends on `kind`."""
 
@@ -121,6 +124,8 @@ class AgentSettings(Strict):
     home: list[str] = []
     home_rw: list[str] = []
     env: dict[str, str] = {}
+    stream: StreamName = ""
+    """kind command: the format of what it prints; "": guessed from the program's name."""
     base_url: str = ""
     model: str = ""
     provider: str = ""

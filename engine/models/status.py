@@ -66,6 +66,8 @@ class PullRequestStatus(BaseModel):
     commit: str
     state: str
     ci: str = ""
+    work_orders: list[str] = []
+    """Those whose newest landing it has; of several that have it only one names it."""
 
 
 class QuarantineStatus(BaseModel):
@@ -127,12 +129,15 @@ class ProviderStatus(BaseModel):
 
 
 class OrderStatus(BaseModel):
+    """`pull_request`: number of the one that has its newest landing; None: no landing, or not proposed."""
+
     id: str
     title: str
     state: str
     attempts: int
     why: str = ""
     do: str = ""
+    pull_request: int | None = None
 
 
 class DenialStatus(BaseModel):

@@ -80,14 +80,14 @@ def _compare_good(wishes: Wishes) -> None:
     """Hold the samples of what is good now against those of what was good before, once nothing is about to land, or
     after many landings. What has begun is finished."""
     state = wishes.state
-    if not state.compared or not state.last_good or not state.uncompared:
-        return
     known = state.canaries.get(state.last_good)
-    busy = state.frozen or (state.queue() and len(state.uncompared) < COMPARED_AFTER)
-    if busy and not (known and known.comparing):
-        return
-    if _compares(wishes.settings) or _has_budget(wishes):
-        _probe(wishes, state.last_good, state.last_good, "compare", len(known.compares) if known else 0)
+    if known is None or not known.comparing:
+        busy = state.frozen or (state.queue() and len(state.uncompared) < COMPARED_AFTER)
+        if busy or not state.compared or not state.last_good or not state.uncompared:
+            return
+        if not _compares(wishes.settings) and not _has_budget(wishes):
+            return
+    _probe(wishes, state.last_good, state.last_good, "compare", len(known.compares) if known else 0)
 
 
 def _compares(settings: Settings, slower: str = "") -> bool:
@@ -178,7 +178,24 @@ def regressions(wishes: Wishes) -> None:
     _freeze(wishes)
 
 
+def _by_samples(wishes: Wishes, regression: Regression) -> bool:
+    """Whether main was put back for what two comparisons said: then a run of the flow alone tells nothing of a
+    suspect."""
+    known = wishes.state.canaries.get(regression.commit)
+    told = [run for run in known.compares if run.flows.get(regression.flow) == "FAIL"] if known is not None else []
+    return not regression.slower and len(told) >= SLOWER_RUNS
+
+
 def _file_bug(wishes: Wishes, regression: Regression) -> None:
+    if regression.range and _by_samples(wishes, regression):
+        reason = "its suspects are judged one by one, so nobody has to find out which it is"
+        wishes.record("bug_not_filed", "", regression.commit, commit=regression.commit, reason=reason)
+        return
+    order = wishes.state.orders.get(regression.order)
+    if order is not None and order.source == "swarm":
+        reason = "the order was thought of by the swarm itself and tries again: bug orders of bug orders have no end"
+        wishes.record("bug_not_filed", regression.order, regression.commit, commit=regression.commit, reason=reason)
+        return
     effect = f"bug:{regression.commit}"
     if not wishes.attempt(effect, lambda key: FileBug(key, effect, regression.commit)):
         error = wishes.state.failures[effect].error
@@ -193,7 +210,7 @@ def _freeze(wishes: Wishes) -> None:
         if not state.frozen or state.frozen_kind == "confirm":
             said = f"the canary is red on {red[:12]}: {state.canaries[red].reason}"
             wishes.record("landing_frozen", "", f"canary:{red}", reason=said, why="canary")
-        elif state.frozen_kind == "canary":
+        elif state.frozen_kind in ("canary", "restore"):
             _restore(wishes, red)
     elif doubted is not None and not state.frozen:
         run = next(run for run in state.canaries[doubted].runs if run.verdict == "FAIL")
@@ -232,15 +249,10 @@ def _restore(wishes: Wishes, red: str) -> None:
         if answer != "approved":
             return
     effect = f"restore:{state.last_good[:16]}:{state.main[:16]}"
-    if not wishes.attempt(effect, lambda key: Restore(key, effect, state.last_good, red)):
-        error = state.failures[effect].error
-        wishes.record(
-            "landing_frozen",
-            "",
-            red,
-            reason=f"main is red at {red[:12]} and cannot be put back: {error}",
-            why="restore",
-        )
+    tried = wishes.attempt(effect, lambda key: Restore(key, effect, state.last_good, red))
+    if not tried and state.frozen_kind != "restore":
+        said = f"main is red at {red[:12]} and cannot be put back: {state.failures[effect].error}"
+        wishes.record("landing_frozen", "", red, reason=f"{said}; mend that, and start again", why="restore")
 
 
 def _find_culprit(wishes: Wishes, regression: Regression) -> None:
@@ -248,6 +260,13 @@ def _find_culprit(wishes: Wishes, regression: Regression) -> None:
     probes = [_probe_of(commit, run) for commit, runs in regression.probes.items() for run in runs]
     if regression.running:
         _probe(wishes, regression.running, regression.commit, "culprit", len(probes))
+        return
+    if len(suspects) > 1 and _by_samples(wishes, regression):
+        wishes.record(
+            "culprit_unresolved", "", regression.commit, commit=regression.commit,
+            reason="one of them is slower, and they land again one by one to tell which",
+            range=suspects, probability=1.0,
+        )  # fmt: skip
         return
     record = wishes.state.flows.get(regression.flow)
     step = canary_policy.culprit(

@@ -17,6 +17,7 @@ import heapq
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import count
 
 Names = frozenset[str]
@@ -125,6 +126,22 @@ class _Node:
     passed: Names = NONE
 
 
+@dataclass(slots=True)
+class _Weights:
+    """Of every case of who is good, as bits. total: their sum."""
+
+    cases: list[float]
+    total: float
+    _shares: dict[int, float] = field(default_factory=dict[int, float])
+
+    def share(self, need: int) -> float:
+        """Probability that all of these are good."""
+        if (known := self._shares.get(need)) is None:
+            known = sum(map(self.cases.__getitem__, _with_all(need, len(self.cases)))) / self.total
+            self._shares[need] = known
+        return known
+
+
 @dataclass
 class _Search:
     queue: Mapping[str, Candidate]
@@ -132,6 +149,10 @@ class _Search:
     evidence: Evidence
     capacity: Capacity
     risk: Risk
+    weighed: dict[tuple[tuple[str, ...], tuple[int, ...]], _Weights] = field(
+        default_factory=dict[tuple[tuple[str, ...], tuple[int, ...]], _Weights]
+    )
+    """By suspects and red groups: many nodes have the same."""
     _pairs: dict[tuple[str, str], float] = field(default_factory=dict[tuple[str, str], float])
 
     def __post_init__(self) -> None:
@@ -218,16 +239,18 @@ class _Group:
         belief = self.search.belief
         names = sorted({name for group in self.groups for name in group if name in belief})[:SUSPECTS]
         self.place = {name: place for place, name in enumerate(names)}
-        weights = [1.0]  # by the good ones, as bits
-        for name in names:
-            good = belief[name]
-            weights = [weight * (1 - good) for weight in weights] + [weight * good for weight in weights]
-        for mask in [self._mask(group) for group in self.groups if all(name in self.place for name in group)]:
-            for good in _with_all(mask, len(weights)):
-                weights[good] *= CHANCE_RED
-        self.weights = weights
-        self.total = sum(weights)
-        self._shares: dict[int, float] = {}
+        masks = sorted(self._mask(group) for group in self.groups if all(name in self.place for name in group))
+        key = (tuple(names), tuple(masks))
+        if (known := self.search.weighed.get(key)) is None:
+            weights = [1.0]  # by the good ones, as bits
+            for name in names:
+                good = belief[name]
+                weights = [weight * (1 - good) for weight in weights] + [weight * good for weight in weights]
+            for mask in masks:
+                for good in _with_all(mask, len(weights)):
+                    weights[good] *= CHANCE_RED
+            known = self.search.weighed[key] = _Weights(weights, sum(weights))
+        self.weights = known
 
     def _mask(self, group: Iterable[str]) -> int:
         return sum(1 << self.place[name] for name in group)
@@ -242,9 +265,7 @@ class _Group:
             else:
                 share *= self.search.belief[name]
         if need:
-            if need not in self._shares:
-                self._shares[need] = sum(self.weights[good] for good in _with_all(need, len(self.weights))) / self.total
-            share *= self._shares[need]
+            share *= self.weights.share(need)
         return share
 
     def _alone(self, name: str) -> float:
@@ -335,7 +356,7 @@ class _Group:
         return self._time(names) * _spent(good) + (1 - good) * self._decide(names, single)
 
     def _unknown(self, names: Sequence[str], single: Mapping[str, float]) -> float:
-        return self._cost(names, math.prod(single[name] for name in names), single)
+        return self._cost(names, math.prod([single[name] for name in names]), single)
 
     def _decide(self, names: Sequence[str], single: Mapping[str, float]) -> float:
         """To decide all of them, who are red together."""
@@ -343,25 +364,29 @@ class _Group:
             return 0.0
         if (known := self._decided.get(tuple(names))) is not None:
             return known
-        together = math.prod(single[name] for name in names)
-        costs: list[float] = []
+        together = math.prod([single[name] for name in names])
+        queue, growth = self.search.queue, self.search.capacity.growth
+        least, all_good, longest = math.inf, 1.0, 0.0
         for size in range(1, len(names)):
             part, rest = names[:size], names[size:]
-            good = (math.prod(single[name] for name in part) - together) / max(1e-9, 1 - together)
-            cost = self._time(part) * _spent(good) + good * self._decide(rest, single)
-            costs.append(cost + (1 - good) * (self._decide(part, single) + self._unknown(rest, single)))
-        self._decided[tuple(names)] = least = min(costs)
+            all_good *= single[part[-1]]
+            longest = max(longest, queue[part[-1]].minutes)
+            good = (all_good - together) / max(1e-9, 1 - together)
+            cost = longest * (1 + growth * (size - 1)) * _spent(good) + good * self._decide(rest, single)
+            least = min(least, cost + (1 - good) * (self._decide(part, single) + self._unknown(rest, single)))
+        self._decided[tuple(names)] = least
         return least
 
 
-def _with_all(mask: int, size: int) -> Iterator[int]:
-    """The numbers below `size` (a power of two) that have all bits of `mask`."""
+@cache
+def _with_all(mask: int, size: int) -> tuple[int, ...]:
+    """The numbers below `size` (a power of two) that have all bits of `mask`. Of 2^9 there are 3^9 in all."""
     free = rest = (size - 1) & ~mask
-    while True:
-        yield mask | rest
-        if not rest:
-            return
+    found = [mask | rest]
+    while rest:
         rest = (rest - 1) & free
+        found.append(mask | rest)
+    return tuple(found)
 
 
 def _spent(good: float) -> float:

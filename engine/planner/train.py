@@ -33,9 +33,12 @@ def train(wishes: Wishes) -> None:
     queue = [c for c in wishes.state.queue() if _gateable(wishes, c) and _allowed(wishes, c)]
     known = trials_of(wishes.state, queue, wishes.now)
     _settle(wishes, [trial for trial in known if not trial.assumed])
-    for place, wanted in enumerate(wanted_trials(wishes.state, queue, known, wishes.settings, wishes.now)):
-        if place < wishes.settings.limits.gate_slots:
-            _try(wishes, queue, known, wanted.trial)
+    slots = wishes.settings.limits.gate_slots
+    tried = [
+        _try(wishes, queue, known, wanted.trial)
+        for wanted in wanted_trials(wishes.state, queue, known, wishes.settings, wishes.now)[:slots]
+    ]
+    _give_up_left(wishes, set(tried))
 
 
 def _settle(wishes: Wishes, certain: list[TrialRun]) -> None:
@@ -67,7 +70,17 @@ def _settle(wishes: Wishes, certain: list[TrialRun]) -> None:
             )
 
 
-def _try(wishes: Wishes, queue: list[Change], known: list[TrialRun], trial: Trial) -> None:
+def _give_up_left(wishes: Wishes, tried: set[str]) -> None:
+    """What an earlier engine had begun is gone on with where it is still wanted; of the rest nobody else would say
+    that it has ended."""
+    for trial in wishes.state.trials.values():
+        if trial.verdict is None and trial.begun_at < wishes.state.started_at and trial.key not in tried:
+            order = wishes.state.changes[trial.test[0]].order
+            wishes.record("trial_ended", order, trial.key, trial=trial.key, why="superseded")
+
+
+def _try(wishes: Wishes, queue: list[Change], known: list[TrialRun], trial: Trial) -> str:
+    """The key of the run that goes on or begins; "" where it cannot."""
     going = next(
         (
             one
@@ -82,10 +95,12 @@ def _try(wishes: Wishes, queue: list[Change], known: list[TrialRun], trial: Tria
     effect = f"trial:{'+'.join((*assumed, '', *test))}@{wishes.state.main_tree[:16]}:{wishes.state.policy[-8:]}"
     if going is not None:
         wishes.actions.append(GateTrial(going.key, effect, tuple(going.test), tuple(going.assumed), nice))
-    elif not wishes.attempt(
+        return going.key
+    if not wishes.attempt(
         effect, lambda key: GateTrial(f"{key}.{wishes.state.trials_begun}", effect, test, assumed, nice)
     ):
         wishes.park_failed(wishes.state.changes[test[0]].order, effect)
+    return ""
 
 
 def _mends_main(wishes: Wishes, change: Change) -> bool:

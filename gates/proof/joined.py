@@ -22,6 +22,7 @@ def joined(proofs: Mapping[str, Proof]) -> Proof:
             for order, part in proofs.items()
             for command in part.commands
         ],
+        by_order={order: part.regression_tests for order, part in proofs.items()},
         reasons=[f"{order}: {reason}" for order, part in proofs.items() for reason in part.reasons],
     )
 

@@ -1,13 +1,15 @@
-"""An agent that is a program: started in the workspace, told by files, believed in nothing but its exit code.
+"""An agent that is a program: started in the workspace, told by files, believed in nothing but that it failed.
 
 Any headless coding agent will do. The argv may hold `{prompt_file}`, `{workspace}` and `{task_file}`. Its environment:
 SWARM_TASK: the task (JSON). SWARM_HANDOFF: where its handoff goes. SWARM_ASK: where an operation goes that a person has
 to allow; the program then ends with 75. SWARM_USAGE: where it may write `{"tokens": n, "cost": x}` as it goes.
+What it prints is read along by a reader of its format (`roles.agents.streams`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import stat
 from collections.abc import Sequence
@@ -18,13 +20,16 @@ from typing import Any
 from pydantic import ValidationError
 
 from engine.masks import masked_files
-from engine.models.handoffs import MAX_BYTES, MAX_COST, MAX_TOKENS
+from engine.models.handoffs import MAX_BYTES
 from engine.models.settings import AgentSettings
 from engine.models.task import Operation
+from engine.models.usage import Usage, count, dollars, told
 from engine.ports import AgentEnd, AgentResult, AgentRun, Executor, ProcessResult, ProcessSpec, SandboxPolicy
 from engine.process.environment import Environment, allowed_environment
 from engine.process.programs import Programs
 from engine.text.redact import Redactor
+from roles.agents.streams import Ended, Stream, stream_for
+from roles.agents.streams.follow import Follower
 
 EXIT_ASKED = 75
 NOTHING_KNOWN = Redactor({})
@@ -65,11 +70,16 @@ class CommandAgent:
 
 
 async def perform(
-    executor: Executor, run: AgentRun, command: Command, redactor: Redactor = NOTHING_KNOWN
+    executor: Executor,
+    run: AgentRun,
+    command: Command,
+    redactor: Redactor = NOTHING_KNOWN,
+    stream: Stream | None = None,
 ) -> AgentResult:
     """Run one command as the agent of `run`, and read what it left. Raises UserError for an unset `$NAME` in env.
 
     redactor: what it is told, and what it hands in, holds none of these secrets; its own are hidden in its log too.
+    stream: reads what it prints; None: as the settings say, or its program's name.
     """
     side = SideFolder(run.side)
     await asyncio.to_thread(side.prepare, run, redactor)
@@ -86,8 +96,11 @@ async def perform(
         quota=run.quota,
         secrets=environment.secrets,
     )
-    ended = await executor.run(spec)
-    return await asyncio.to_thread(_result, ended, side, (Redactor(environment.secrets), redactor))
+    stream = stream or stream_for(run.settings.stream, run.settings.run)
+    redactors = (Redactor(environment.secrets), redactor)
+    follower = Follower(run.folder / "log", run.folder / "progress.jsonl", stream, redactors)
+    ended = await follower.follow(executor.run(spec))
+    return await asyncio.to_thread(_result, ended, run, side, stream, redactors)
 
 
 @dataclass(frozen=True)
@@ -165,21 +178,53 @@ def filled(part: str, run: AgentRun, side: SideFolder) -> str:
     return part
 
 
-def _result(ended: ProcessResult, side: SideFolder, redactors: Sequence[Redactor]) -> AgentResult:
+def _result(
+    ended: ProcessResult, run: AgentRun, side: SideFolder, stream: Stream, redactors: Sequence[Redactor]
+) -> AgentResult:
     """What became of it. All files are read as what they are: written by somebody whom nobody trusts."""
     handoff = taken(side.handoff, MAX_BYTES)
     for redactor in redactors:
         handoff = handoff and redactor.redact_bytes(handoff)
-    tokens, cost = _usage(taken(side.usage, USAGE_MAX_BYTES) or handoff)
-    said = (ended.note, ended.quota, ended.refused)
-    result = AgentResult("failed", ended.exit_code, ended.duration_s, handoff, None, tokens, cost, *said)
-    if ended.end != "exited":
-        return replace(result, end=_ENDS[ended.end])
-    if ended.exit_code == 0:
-        return replace(result, end="done")
+    wrote = taken(side.usage, USAGE_MAX_BYTES)
+    usage = stream.usage().completed(_told(wrote, "SWARM_USAGE") if wrote else _told(handoff, "handoff"))
+    with contextlib.suppress(OSError):
+        (run.folder / "usage.json").write_text(usage.model_dump_json(), encoding="utf-8")
+    result = AgentResult(
+        "failed",
+        ended.exit_code,
+        ended.duration_s,
+        handoff,
+        tokens=usage.tokens or 0,
+        cost=usage.cost or 0.0,
+        note=ended.note,
+        quota=ended.quota,
+        refused=ended.refused,
+        usage=usage,
+    )
     if ended.exit_code == EXIT_ASKED:
         return _asked(result, taken(side.ask, ASK_MAX_BYTES))
-    return result
+    return _as_told(result, ended, stream.ended(), redactors)
+
+
+def _as_told(result: AgentResult, ended: ProcessResult, said: Ended, redactors: Sequence[Redactor]) -> AgentResult:
+    """Its end, with what it printed of it. That it succeeded is never believed; that it did not, is: several agents
+    exit with 0 when their provider refused (pi 0.73, mini-swe-agent 2.4). One that handed in and exited with 0 is done.
+    """
+    well = said.reason in ("", "success") or not said.sure
+    if ended.exit_code == 0 and (well or result.handoff is not None):
+        return replace(result, end="done")
+    why = said.why
+    for redactor in redactors:
+        why = redactor.redact(why)
+    if said.reason == "limit" and ended.end in ("exited", "idle_timeout", "wall_timeout"):
+        return replace(result, end="limit", note=_joined(why, ended.note), resets_at=said.resets_at)
+    if ended.end != "exited":
+        return replace(result, end=_ENDS[ended.end])
+    return replace(result, note=_joined(why, ended.note))
+
+
+def _joined(*parts: str) -> str:
+    return "; ".join(part for part in parts if part)
 
 
 def _asked(result: AgentResult, raw: bytes | None) -> AgentResult:
@@ -218,15 +263,10 @@ def taken(path: Path, cap_bytes: int) -> bytes | None:
         return None
 
 
-def _usage(raw: bytes | None) -> tuple[int, float]:
+def _told(raw: bytes | None, source: str) -> Usage:
     """Tokens and cost as the agent gave them, or nothing where they make no sense."""
     try:
         said: Any = json.loads(raw or b"{}")
-        tokens, cost = said.get("tokens", 0), said.get("cost", 0.0)
+        return told(total=count(said.get("tokens")), cost=dollars(said.get("cost")), source=source, scope="run")
     except (ValueError, RecursionError, AttributeError):
-        return 0, 0.0
-    if isinstance(tokens, bool) or not isinstance(tokens, int) or not 0 <= tokens < MAX_TOKENS:
-        tokens = 0
-    if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 <= cost <= MAX_COST:
-        cost = 0.0
-    return tokens, float(cost)
+        return Usage()

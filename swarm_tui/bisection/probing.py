@@ -10,12 +10,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from engine.culprit import Outcome
 from engine.errors import SwarmError
-from engine.git.door import UserGit
+from engine.git.door import Completed, UserGit
 from engine.git.names import split_z
 from engine.git.removal import remove_tree
 from engine.process.tree import MARKER, kill_marked, kill_tree
@@ -104,12 +105,23 @@ class Bench:
 
     def _check_out(self, place: int, commit: str) -> Path:
         tree = self._folder / f"tree-{place}"
-        git = UserGit(tree)
-        if not (tree / ".git" / "swarm-ready").exists():
+        git = _CloneGit(tree)
+        if not (tree / ".git" / "swarm-ready").exists() or git.run("rev-parse", "--git-dir", ok=(0, 128)).returncode:
             remove_tree(tree)
             UserGit(self._folder).run(
-                "clone", "--quiet", "--shared", "--no-checkout", "--", str(self._repo), str(tree), timeout_s=_LONG_S
+                "clone",
+                "--quiet",
+                "--shared",
+                "--no-checkout",
+                "--origin",
+                "origin",
+                "--",
+                str(self._repo),
+                str(tree),
+                timeout_s=_LONG_S,
             )
+            # A command that pushes, as release scripts do, must not reach the user's repository.
+            git.run("config", "--local", "--remove-section", "remote.origin")
             (tree / ".git" / "swarm-ready").touch()
         (tree / ".git" / "index.lock").unlink(missing_ok=True)
         if (tree / ".git" / "index").exists():
@@ -121,7 +133,7 @@ class Bench:
     def _execute(self, run: int, commit: str, tree: Path) -> Ended | None:
         marker = f"{self._marker}/{run}/"
         env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-        env |= {MARKER: marker, "SWARM_BISECT_COMMIT": commit}
+        env |= {MARKER: marker, "SWARM_BISECT_COMMIT": commit, **_ceiling(tree)}
         self.logs(run).parent.mkdir(parents=True, exist_ok=True)
         began = time.monotonic()
         with self.logs(run).open("wb") as log:
@@ -148,6 +160,17 @@ class Bench:
         if self._over or run in self._unwanted:
             return None
         return Ended(code if code is None or code >= 0 else 128 - code, time.monotonic() - began)
+
+
+class _CloneGit(UserGit):
+    """git in a checkout, and never in a repository around it: the command may have broken this one."""
+
+    def run(self, *args: str, **options: Any) -> Completed:
+        return super().run(*args, **options, env=_ceiling(self.folder))
+
+
+def _ceiling(tree: Path) -> dict[str, str]:
+    return {"GIT_CEILING_DIRECTORIES": str(tree.parent.resolve())}
 
 
 def _remove_litter(git: UserGit, tree: Path) -> None:

@@ -27,9 +27,11 @@ class Ran(BaseModel):
     duration_s: float
 
 
-def key_of(good: str, bad: str, argv: Sequence[str], *, first_parent: bool, folder: Path) -> str:
-    """The name of a search: the same ends, command and repository give the same one."""
-    asked = json.dumps([good, bad, list(argv), first_parent, str(folder)])
+def key_of(
+    good: str, bad: str, argv: Sequence[str], *, first_parent: bool, folder: Path, timeout_s: float | None
+) -> str:
+    """The name of a search: the same ends, command, time for a run and repository give the same one."""
+    asked = json.dumps([good, bad, list(argv), first_parent, str(folder), timeout_s])
     return hashlib.sha256(asked.encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
 

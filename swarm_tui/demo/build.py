@@ -1,6 +1,7 @@
 """Makes the demo's repository: tinykit, its gates and flows, its roadmap, and the scripts of its agents.
 
 The same seed makes the same commit and the same scripts. The seed changes how long agents take, never what they do.
+Where there are no pseudo-terminals, the flow that needs one is left out: it could only blame the machine.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import random
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +26,9 @@ ADDRESS = "ada@tinykit.example"
 COMMIT_DATE = "2025-01-06T09:00:00+00:00"
 SHORTEST, LONGEST = 0.7, 1.3
 """How far the seed may stretch a sleep."""
+HAS_TERMINALS = sys.platform != "win32"
+TERMINAL_FLOW = "canary/terminal.toml"
+NO_TERMINALS = "This system has no pseudo-terminal, so the flow that presses keys is left out."
 _SLEEP = re.compile(r'^sleep = "(\d+)ms"$', re.MULTILINE)
 
 
@@ -38,6 +43,10 @@ def build_demo(folder: Path, seed: int = 0) -> Path:
             raise UserError(f"{path} is already there: name an empty folder with --dir, or delete it.")
     _copy_text(REPOSITORY, repo)
     (repo / ".gitignore").write_bytes(IGNORED.encode("utf-8"))
+    if not HAS_TERMINALS:
+        (repo / TERMINAL_FLOW).unlink()
+        with (repo / "README.md").open("ab") as readme:
+            readme.write(f"\n{NO_TERMINALS}\n".encode())
     _commit(repo)
     _copy_text(SCRIPTS, scripts)
     for script in sorted(scripts.glob("*.toml")):

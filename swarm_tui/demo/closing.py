@@ -10,6 +10,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from engine.models.status import Status
+from swarm_tui.demo import build
 from swarm_tui.demo.story import Chapter
 
 TOLD = "night.txt"
@@ -33,6 +34,8 @@ def closing(
         text.append(f"{detail}\n", style="dim")
     text.append(f"In {seconds:.0f} s: main {status.health}, {status.work_orders.get('healthy', 0)} healthy, ")
     text.append(f"{status.rejected} rejected at first, {status.reverted} reverted, {status.parked} parked.\n")
+    if not build.HAS_TERMINALS:
+        text.append(f"{build.NO_TERMINALS}\n", style="dim")
     text.append("".join(f"{line}\n" for line in _next(status, kept)), style="dim")
     return text
 
@@ -55,7 +58,6 @@ def _next(status: Status, kept: Path | None) -> list[str]:
     if kept is None:
         return ["Its folder is gone; `swarm demo --dir DIR` leaves everything to look at."]
     state = "--state ../state"
-    lines = [f"cd {shlex.quote(str(kept / 'repo'))}", f"git log; swarm status {state}"]
-    lines += [f"swarm verify main~3..main {state}"]
+    lines = [f"cd {shlex.quote(str(kept / 'repo'))}", f"git log; swarm verify main~3..main {state}"]
     lines += [f"swarm approve {approval.id} {state}" for approval in status.approvals[:1]]
     return [f"Look around (the story in full: ../{TOLD}):", *(f"  {line}" for line in lines)]

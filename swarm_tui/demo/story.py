@@ -202,6 +202,16 @@ def _added_id(event: Happened) -> str:
     return str(order.get("id")) if isinstance(order, Mapping) else str(order or event.get("work_order"))
 
 
+def _measured(night: _Night) -> Told:
+    """The newest comparison of samples in which the newer commit did better."""
+    for event in reversed(night.all("canary_finished", purpose="compare", verdict="PASS")):
+        for metric in event.get("metrics") or []:
+            if metric.get("verdict") == "better":
+                figures = f"{metric['before']:.4g} → {metric['after']:.4g} {metric['unit']}"
+                return True, f"{metric['sample']} {figures}: {metric['reason']}, {metric['pairs']} pairs of runs"
+    return False, "no sample became better beside last good"
+
+
 def _asked(night: _Night) -> Told:
     asked, parked = night.one("approval_asked", ASKS), night.one("work_order_parked", ASKS)
     if asked is None or parked is None:
@@ -254,5 +264,6 @@ _CHAPTERS: tuple[tuple[str, Callable[[_Night], Told]], ...] = (
     ("asks for something dangerous", _asked),
     ("passes every gate, fails the canary", _canary_red),
     ("the regression is fixed", _healed),
+    ("faster, measured beside last good", _measured),
     ("the morning", _morning),
 )

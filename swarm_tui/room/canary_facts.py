@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from engine.golden_state import pending
 from swarm_tui.room import words
 from swarm_tui.room.canary_files import FlowFiles
 from swarm_tui.room.canary_story import Beat, Suspect, suspects_of
@@ -14,13 +15,17 @@ from swarm_tui.widgets.canary import sparkline
 from swarm_tui.widgets.prose import BLANK, Line, Span, line, title
 
 if TYPE_CHECKING:
+    from engine.flow_health import FlowRecord
     from engine.history import CanaryRecord
     from engine.state import State
+    from swarm_tui.room.pulse import Pulse
     from swarm_tui.room.room import Room
 
 SHORT = 10
 TREND_RUNS = 40
 BARS = 24
+BELIEF = 6
+LAST_RUNS = 20
 COMPARED = ("first", "control")
 Row = Mapping[str, Any]
 
@@ -76,24 +81,43 @@ def _where(room: Room, about: str) -> Line:
     good = f"last good {state.last_good[:SHORT]}" if state.last_good else "last good unknown"
     good += " (this one)" if state.last_good and state.last_good == about else ""
     tip = "main is there" if state.main == state.last_good else f"main is at {state.main[:SHORT] or 'nothing'}"
+    past = _past(room)
     if state.frozen:
-        return line(Span(f"♥ {good} · {tip} · ", "quiet"), Span(f"❄ landing is frozen: {state.frozen}", "attention"))
-    return line(Span(f"♥ {good} · {tip} · landing is open", "quiet"))
+        frozen = Span(f"❄ landing is frozen: {state.frozen}", "attention")
+        return line(Span(f"♥ {good} · {tip} · ", "quiet"), frozen, Span(past, "quiet"))
+    return line(Span(f"♥ {good} · {tip} · landing is open{past}", "quiet"))
+
+
+def _past(room: Room) -> str:
+    """How long landing was frozen and how often main was put back, until now, and the goldens that wait."""
+    state = room.state
+    frozen_s = state.frozen_s + (max(0.0, room.now - state.frozen_at) if state.frozen else 0.0)
+    waiting = len(pending(state.goldens.values()))
+    parts = [
+        f"frozen {words.took(frozen_s, still=bool(state.frozen))} in all" if state.freezes else "",
+        f"put back {_times(len(state.restores_at))}" if state.restores_at else "",
+        f"{_many(waiting, 'golden')} wait{'s' * (waiting == 1)} (D)" if waiting else "",
+    ]
+    return "".join(f" · {part}" for part in parts if part)
+
+
+def _times(count: int) -> str:
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
 # -- the story -------------------------------------------------------------------------------------------------------
 
 
 def story_lines(beats: Sequence[Beat], state: State, about: str) -> list[Line]:
-    """The story with its times, then the search as it stands."""
+    """The story with its times, and the search as it stands: above it while it goes on."""
     lines = [
         line(Span(f"{at(beat.at)} ", "quiet"), Span(f"{beat.glyph} ", beat.tone), Span(beat.text, _tone(beat)), hang=11)
         for beat in beats
     ]
-    suspects = suspects_of(state, about)
-    if suspects:
-        lines += [BLANK, title("Suspects, in landing order")]
-        lines += [_suspect_line(one) for one in suspects]
+    if suspects := suspects_of(state, about):
+        belief = [title("Suspects, in landing order"), *map(_suspect_line, suspects), *_nobody_line(suspects)]
+        searching = any(not each.done and each.commit == about for each in state.regressions)
+        lines = [*belief, BLANK, *lines] if searching else [*lines, BLANK, *belief]
     involved = dict.fromkeys(beat.order for beat in beats if beat.order)
     orders = [(order, state.orders[order].phase) for order in involved if order in state.orders]
     if orders:
@@ -106,9 +130,21 @@ def story_lines(beats: Sequence[Beat], state: State, about: str) -> list[Line]:
 
 def _suspect_line(one: Suspect) -> Line:
     lead = Span("▶ " if one.next else "  ", one.tone)
-    return line(
-        lead, Span(one.commit[:SHORT], "quiet"), f" {one.order or 'a person'}: ", Span(one.said, one.tone), hang=2
-    )
+    share = Span(_share(one.share), "busy" if one.share < 0.5 else "attention")
+    who = f" {one.order or 'a person'}: "
+    return line(lead, share, Span(one.commit[:SHORT], "quiet"), who, Span(one.said, one.tone), hang=2)
+
+
+def _nobody_line(suspects: Sequence[Suspect]) -> list[Line]:
+    """What is left of the belief, where it is shared at all."""
+    if len(suspects) < 2:
+        return []
+    nobody = max(0.0, 1 - sum(one.share for one in suspects))
+    return [line("  ", Span(_share(nobody), "quiet"), Span("nobody: chance, or the machine", "quiet"), hang=2)]
+
+
+def _share(posterior: float) -> str:
+    return f"{words.bar(posterior, 1, BELIEF)} {min(posterior, 0.999):5.1%} "
 
 
 def _tone(beat: Beat) -> str:
@@ -160,8 +196,10 @@ def good_samples(canaries: Sequence[CanaryRecord], number: int, flow: str, metri
     return "", []
 
 
-def flow_lines(canaries: Sequence[CanaryRecord], number: int, flow: str, files: FlowFiles | None) -> list[Line]:
-    """Verdict, reason, and each sample against last good."""
+def flow_lines(
+    canaries: Sequence[CanaryRecord], number: int, flow: str, files: FlowFiles | None, record: FlowRecord | None = None
+) -> list[Line]:
+    """Verdict, reason, the flow's last runs and how often it lies, and each sample against last good."""
     row = row_of(canaries[number], flow)
     sign = words.sign(words.VERDICTS, str(row.get("verdict", "")))
     took = f" in {float(row['duration_s']):.2f} s" if "duration_s" in row else ""
@@ -169,6 +207,7 @@ def flow_lines(canaries: Sequence[CanaryRecord], number: int, flow: str, files: 
         line(Span(f"{sign.glyph} {sign.word}", sign.tone), f"{took}", hang=2),
         line(Span(str(row.get("reason", "")), "bad" if sign.tone == "bad" else "plain"), hang=2),
     ]
+    lines += _health_lines(record)
     for metric, values in samples_of(row).items():
         lines += [BLANK, *_sample_lines(canaries, number, flow, metric, values, files)]
     if not samples_of(row):
@@ -182,6 +221,27 @@ def flow_lines(canaries: Sequence[CanaryRecord], number: int, flow: str, files: 
         ]
         lines.append(line("starts ", Span(" ".join(files.flow.argv), "plain"), hang=7))
     return lines
+
+
+def under_way(run: CanaryRecord, pulse: Pulse) -> str:
+    """What a run does now, or why it ended without flows."""
+    if run.verdict:
+        why = f": {run.reason}" if run.reason else ""
+        return f"{words.sign(words.VERDICTS, run.verdict).word}, no flow was run{why}"
+    now = pulse.canaries.get(run.about)
+    if now is None or not now.flow:
+        return "it has just been started"
+    steps = f", step {now.step} of {now.steps}" if now.steps else f", {now.doing}"
+    return f"flow {now.flow}, {now.number} of {now.flows}{steps}"
+
+
+def _health_lines(record: FlowRecord | None) -> list[Line]:
+    if record is None or not record.newest:
+        return []
+    glyphs = [words.sign(words.VERDICTS, run.verdict) for run in record.newest[-LAST_RUNS:]]
+    last = [Span(sign.glyph, sign.tone) for sign in glyphs]
+    lies = f"red by chance: {record.rate:.1%} ({record.reds} of {record.runs} on good commits)"
+    return [BLANK, line(Span("last runs  ", "quiet"), *last, hang=11), line(f"{'':<11}{lies}", hang=11)]
 
 
 def _sample_lines(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from engine.models.event import Event
 from engine.text.sanitise import sanitise_line
 from swarm_tui.room import words
+from swarm_tui.room.comparison import moved
 
 if TYPE_CHECKING:
     from engine.history import Move
@@ -113,7 +114,8 @@ def _finished(t: _Telling, event: Event, f: Fields) -> None:
     where = {"control": f" on last good {t.named(f['commit'])}", "culprit": f" {t.named(f['commit'])}"}
     why = t.why(f["reason"]) if f["verdict"] != "PASS" else ""
     purpose = PURPOSES.get(f["purpose"], f["purpose"])
-    t.say(event, sign.glyph, f"{purpose}{where.get(f['purpose'], '')}: {sign.word}{why}", sign.tone)
+    samples = f", {moved(f['metrics'])}" if f.get("metrics") and f["verdict"] == "PASS" else ""
+    t.say(event, sign.glyph, f"{purpose}{where.get(f['purpose'], '')}: {sign.word}{samples}{why}", sign.tone)
 
 
 def _judged(t: _Telling, event: Event, f: Fields) -> None:
@@ -251,13 +253,15 @@ _TAKE: dict[str, Callable[[_Telling, Event, Fields], None]] = {
 
 @dataclass(frozen=True)
 class Suspect:
-    """One landing that is searched. `said`: what its probes said, or that none was needed."""
+    """One landing that is searched. `said`: what its probes said, or that none was needed. `share`: the posterior that
+    it did it."""
 
     commit: str
     order: str
     said: str
     tone: str
     next: bool
+    share: float = 0.0
 
 
 def suspects_of(state: State, about: str) -> list[Suspect]:
@@ -265,16 +269,39 @@ def suspects_of(state: State, about: str) -> list[Suspect]:
     regression = next((each for each in reversed(state.regressions) if each.commit == about), None)
     if regression is None:
         return []
-    wanted = _wanted(regression)
+    wanted, shares = _wanted(regression), _shares(state, regression)
     return [
         Suspect(
             landing.commit,
             landing.order,
             *_probed(regression, landing.commit, wanted == landing.commit),
             wanted == landing.commit,
+            shares.get(landing.commit, 0.0),
         )
         for landing in regression.suspects
     ]
+
+
+def _shares(state: State, regression: Regression) -> dict[str, float]:
+    """The posterior of each suspect, as the search goes by it."""
+    from engine import canary_policy  # not for the first paint
+
+    if regression.slower:
+        return {}
+    record = state.flows.get(regression.flow)
+    return canary_policy.suspicion(
+        [landing.commit for landing in regression.suspects],
+        [
+            canary_policy.Probe(commit, run.purpose, run.verdict, run.reason, run.flow, run.flows)
+            for commit, runs in regression.probes.items()
+            for run in runs
+        ],
+        regression.good,
+        flow=regression.flow,
+        unbuilt=regression.reason.startswith(canary_policy.PACKAGE_FAILED),
+        reds=record.reds if record else 0,
+        runs=record.runs if record else 0,
+    )
 
 
 def _wanted(regression: Regression) -> str:

@@ -25,6 +25,7 @@ MOST_ROWS = 500
 """Gates of one progress file that are kept."""
 LAST_BYTES = 4_000
 LAST_CHARS = 200
+_NUMBERS = ("number", "flows", "step", "steps", "pair", "pairs", "stage")
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class GatePulse:
 
 @dataclass(frozen=True)
 class CanaryPulse:
-    """`said` is the runner's word for what it does; flow `number` of `flows`, step `step` of `steps`."""
+    """`said` is the runner's word for what it does; flow `number` of `flows`, step `step` of `steps`; of a comparison,
+    pair `pair` of `pairs`, in its first or second `stage`."""
 
     said: str
     flow: str = ""
@@ -52,6 +54,16 @@ class CanaryPulse:
     flows: int = 0
     step: int = 0
     steps: int = 0
+    pair: int = 0
+    pairs: int = 0
+    stage: int = 0
+
+    @property
+    def doing(self) -> str:
+        """What it does, in a few words."""
+        if not self.pairs:
+            return self.said
+        return f"{'fresh pair' if self.stage > 1 else 'pair'} {self.pair} of {self.pairs}"
 
 
 @dataclass(frozen=True)
@@ -123,6 +135,7 @@ class Sampler:
     def _run_pulse(self, run: str) -> RunPulse:
         path = self.folders.runs / run / "log"
         line, size_bytes = last_line(path)
+        line = last_said(path.with_name("progress.jsonl")) or line
         return RunPulse(line, size_bytes, self._rss.get(run))
 
     def _measure_memory(self, runs: tuple[str, ...]) -> None:
@@ -154,7 +167,7 @@ class Sampler:
         found: dict[str, CanaryPulse] = {}
         for commit, folder in self._newest({commit: f"canary.{commit[:16]}." for commit in commits}).items():
             row = self._progress(folder, "kind").get("canary", {})
-            numbers = {name: row.get(name, 0) for name in ("number", "flows", "step", "steps")}
+            numbers = {name: row.get(name, 0) for name in _NUMBERS}
             if row and all(isinstance(number, int) for number in numbers.values()):
                 found[commit] = CanaryPulse(
                     sanitise_line(str(row.get("said", ""))), sanitise_line(str(row.get("flow", ""))), **numbers
@@ -187,7 +200,7 @@ class Sampler:
         return rows
 
 
-def last_line(path: Path) -> tuple[str, int]:
+def last_line(path: Path, chars: int = LAST_CHARS) -> tuple[str, int]:
     """The last line of a log that says something, clean and capped, and the log's bytes."""
     try:
         with path.open("rb") as file:
@@ -197,7 +210,18 @@ def last_line(path: Path) -> tuple[str, int]:
     except OSError:
         return "", 0
     said = next((line.strip() for line in reversed(lines) if line.strip()), "")
-    return said[:LAST_CHARS], size_bytes
+    return said[:chars], size_bytes
+
+
+def last_said(path: Path) -> str:
+    """What the last row of a run's progress says, clean and capped; "" where there is none."""
+    last, _ = last_line(path, LAST_BYTES)
+    try:
+        row = json.loads(last)
+        said = " ".join(part for part in (str(row.get("tool") or ""), str(row.get("text", ""))) if part)
+    except (ValueError, RecursionError, AttributeError):
+        return ""
+    return sanitise_line(said)[:LAST_CHARS]
 
 
 def _pid_in(lock: Path) -> int | None:

@@ -25,11 +25,13 @@ from swarm_tui.room.canary_facts import (
     runs_of,
     samples_of,
     story_lines,
+    under_way,
     whose,
 )
 from swarm_tui.room.canary_files import FlowFiles, events_for_stories, flow_files
 from swarm_tui.room.canary_story import KINDS, PURPOSES, Beat, story_of
 from swarm_tui.room.changes import Changes
+from swarm_tui.room.comparison import comparison_lines, flows_of, moved, summary_of
 from swarm_tui.room.golden_facts import waiting_of
 from swarm_tui.screens.room_screen import RoomScreen
 from swarm_tui.screens.zoom import toggle_zoom, zoom
@@ -216,6 +218,8 @@ class CanaryScreen(RoomScreen):
     def _names(self, record: CanaryRecord) -> list[str]:
         """The flows of a run; of one that is under way those that ran last time."""
         canaries = self.room.history.canaries
+        if record.metrics:
+            return flows_of(record)
         known = record if record.flows else next((run for run in reversed(canaries) if run.flows), record)
         return [str(row.get("flow", "")) for row in known.flows] if record.flows or not record.verdict else []
 
@@ -234,28 +238,21 @@ class CanaryScreen(RoomScreen):
             return
         if record is None:
             text.show([])
+        elif record.purpose == "compare" and record.verdict and self._view == "flow":
+            text.show(comparison_lines(record))
         elif not ended:
-            text.show([line(self._under_way(record))])
+            text.show([line(under_way(record, self.room.pulse))])
         elif self._view == "golden":
             text.show(golden_lines(files, record.commit) if files else [line("reading …")])
         else:
             notes = note_lines(files) if files else []
-            text.show([*flow_lines(self.room.history.canaries, self._run, self._flow, files), *notes])
+            health = self.room.state.flows.get(self._flow)
+            text.show([*flow_lines(self.room.history.canaries, self._run, self._flow, files, health), *notes])
 
     def _why_no_file(self, files: FlowFiles | None, ended: bool) -> str:
         if not ended:
             return "the run has to end first"
         return f"this run left no {self._view}" if files else "reading …"
-
-    def _under_way(self, record: CanaryRecord) -> str:
-        if record.verdict:
-            why = f": {record.reason}" if record.reason else ""
-            return f"{words.sign(words.VERDICTS, record.verdict).word}, no flow was run{why}"
-        pulse = self.room.pulse.canaries.get(record.about)
-        if pulse is None or not pulse.flow:
-            return "it has just been started"
-        steps = f", step {pulse.step} of {pulse.steps}" if pulse.steps else f", {pulse.said}"
-        return f"flow {pulse.flow}, {pulse.number} of {pulse.flows}{steps}"
 
     async def _load(self, key: tuple[int, str], record: CanaryRecord, flow: str) -> None:
         files = await asyncio.to_thread(flow_files, self.room.source.folders, record.commit, row_of(record, flow))
@@ -278,7 +275,7 @@ class CanaryScreen(RoomScreen):
         run = canaries[int(key)]
         sign = words.sign(words.VERDICTS, run.verdict)
         flows = " ".join(f"{_glyph(row.get('verdict', ''))} {row.get('flow', '')}" for row in run.flows)
-        said = flows or (sanitise_line(run.reason) if run.verdict else self._under_way(run))
+        said = flows or moved(run.metrics) or (run.reason if run.verdict else under_way(run, self.room.pulse))
         return (
             Cell(sanitise_line(PURPOSES.get(run.purpose, run.purpose)), "plain"),
             Cell(run.commit[:10], "quiet"),
@@ -290,6 +287,14 @@ class CanaryScreen(RoomScreen):
     def _flow_cells(self, key: str) -> Sequence[Cell]:
         record = self._record()
         row = row_of(record, key) if record else {}
+        if record is not None and record.metrics:
+            sign, said = summary_of(record, key)
+            return (
+                Cell(sanitise_line(key)),
+                Cell(f"{sign.glyph} {sign.word}", sign.tone),
+                Cell(said, "quiet"),
+                Cell(""),
+            )
         if not row:
             word, tone = self._flow_under_way(key)
             return (Cell(sanitise_line(key)), Cell(word, tone), Cell(""), Cell(""))
@@ -311,7 +316,7 @@ class CanaryScreen(RoomScreen):
             return "· ended", "quiet"
         if place > pulse.number:
             return "· waiting", "quiet"
-        return (f"▶ step {pulse.step}/{pulse.steps}" if pulse.steps else f"▶ {pulse.said}"), "busy"
+        return (f"▶ step {pulse.step}/{pulse.steps}" if pulse.steps else f"▶ {pulse.doing}"), "busy"
 
     # -- messages ------------------------------------------------------------------------------------------------
 

@@ -32,6 +32,8 @@ MOST_HOURS = 24
 MOST_GATES = 8
 NO_EVENT = "Nothing has happened yet. `swarm` or `swarm --no-ui` starts the engine; work orders are in roadmap.toml."
 GATE = ("gate", "runs", "cached", "median", "p90", "first pass", "in all")
+TEST = ("test that flakes on main", "flakes", "runs", "flake rate", "counts")
+PROOF = ("proof that stays", "count")
 FLOW = ("canary flow", "judged", "flaky", "flake rate")
 KIND = ("kind of work order", "first reports", "green", "first pass")
 EFFORT = ("runs", "orders", "attempts", "landed", "cost", "cost each", "tokens each")
@@ -81,6 +83,8 @@ class MetricsScreen(RoomScreen):
                 with Container(classes="column"):
                     yield FigureTable(GATE, empty="no gate has run yet", id="by-gate")
                     yield FigureTable(FLOW, empty="no canary has judged yet", id="by-flow")
+                    yield FigureTable(TEST, empty="no test has flaked on main", id="by-test")
+                    yield FigureTable(PROOF, empty="no report says yet", id="by-proof")
                     yield FigureTable(KIND, empty="no report has been signed yet", id="by-kind")
                 with Container(classes="column"):
                     yield FigureTable(("agent", *EFFORT), empty="no run has ended yet", id="by-agent")
@@ -144,6 +148,12 @@ class MetricsScreen(RoomScreen):
         self._table("by-role", [_effort_row(each) for each in m.by_role])
         self._table("by-flow", [[_clean(each.flow), f"{each.judged:,}", f"{each.flaky:,}", _rate(each.rate)]
                                 for each in m.flows])  # fmt: skip
+        self._table("by-test", [[_clean(each.test), f"{each.flakes:,}", f"{each.runs:,}", _rate(each.rate),
+                                 "no: quarantine" if each.quarantined else "yes"] for each in m.tests])  # fmt: skip
+        self._table("by-proof", [["regression tests added", number(m.regression_tests_added)],
+                                 ["limitations resolved with a test", number(m.limitations_resolved_with_a_test)],
+                                 ["… without one", number(m.limitations_resolved_without_a_test)],
+                                 ["limitations on the roadmap", number(m.limitations_listed)]])  # fmt: skip
         self._table("by-kind", [[_clean(kind), f"{share.of:,}", f"{share.count:,}", _rate(share.rate)]
                                 for kind, share in m.first_pass_by_kind.items()])  # fmt: skip
 

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from engine.models.event import Event
 from engine.models.report import GateResult, VerificationReport
 from engine.models.roadmap import WorkOrder
+from engine.remote_proposals import proposals
 from engine.state import Order
 from swarm_tui.phrases import Phrase, phrase
+from swarm_tui.pull_requests import proposal_words
 from swarm_tui.room import words
 from swarm_tui.room.proof_facts import proof_lines
 from swarm_tui.room.reports import ReadReport, command_line
@@ -96,6 +98,12 @@ def head_lines(room: Room, ident: str, allowed: int) -> list[Line]:
         lines.append(line(Span(f"waits for {', '.join(order.waits_for)}", "attention")))
     elif order.phase in ("rejected", "reverted") and order.feedback:
         lines.append(line(Span("why  ", "quiet"), Span(order.feedback[0], "attention")))
+    found = proposals(room.state)
+    if ident in found:
+        request = found[ident]
+        tone = "bad" if request and request.ci == "red" else "plain"
+        url = Span(f"  {request.url}" if request else "", "quiet")
+        lines.append(line(Span("remote  ", "quiet"), Span(proposal_words(request), tone), url, hang=8))
     return lines
 
 

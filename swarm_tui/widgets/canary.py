@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LISTED = 60
 SPARKS = "▁▂▃▄▅▆▇█"
-PURPOSES = {"first": "", "rerun": "again ", "control": "control ", "culprit": "suspect "}
+PURPOSES = {"first": "", "rerun": "again ", "control": "control ", "culprit": "suspect ", "compare": "samples "}
 COLUMNS = (
     Column("commit", 7),
     Column("of", 18, from_width=58),
@@ -86,6 +86,10 @@ def _subtitle(room: Room) -> str:
 
 
 def _flows(room: Room, run: CanaryRecord) -> str:
+    if run.metrics and run.verdict == "PASS":
+        from swarm_tui.room.comparison import moved
+
+        return moved(run.metrics)
     if run.verdict:
         bad = [flow for flow in run.flows if flow.get("verdict") != "PASS"]
         if not bad:
@@ -96,12 +100,12 @@ def _flows(room: Room, run: CanaryRecord) -> str:
     pulse = room.pulse.canaries.get(run.about)
     if pulse is None or not pulse.flow:
         return "starting"
-    step = f" step {pulse.step}/{pulse.steps}" if pulse.steps else f" {pulse.said}"
+    step = f" step {pulse.step}/{pulse.steps}" if pulse.steps else f" {pulse.doing}"
     return f"{words.bar(pulse.number - 1, pulse.flows, 4)} {pulse.flow} {pulse.number}/{pulse.flows}{step}"
 
 
 def trend_of(canaries: Sequence[CanaryRecord]) -> tuple[str, list[float]]:
-    """The first sampled metric of the newest run that has one, and its median by run, oldest first."""
+    """The first sampled metric of the newest green run that has one, and its median by green run, oldest first."""
     import statistics  # not for the first paint
 
     chosen: tuple[str, str] | None = None
@@ -109,7 +113,7 @@ def trend_of(canaries: Sequence[CanaryRecord]) -> tuple[str, list[float]]:
     for run in reversed(canaries[-200:]):
         if run.purpose != "first":
             continue
-        for flow in run.flows:
+        for flow in (row for row in run.flows if row.get("verdict") == "PASS"):
             for name, samples in _samples(flow).items():
                 chosen = chosen or (str(flow.get("flow", "")), name)
                 if chosen == (str(flow.get("flow", "")), name) and samples:

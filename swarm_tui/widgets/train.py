@@ -88,7 +88,7 @@ class TrainPane(Pane):
         if row is not None and gates and row.beside:
             text += f"  · with {', '.join(row.beside)}"
         if row is not None and gates and row.assumed:
-            text += f"  · if {', '.join(row.assumed)} {'lands' if len(row.assumed) == 1 else 'land'} first"
+            text = f"after {', '.join(row.assumed)}: {text}"  # in front: what is narrow cuts off the end
         return (Cell(place, "busy"), Cell(sanitise_line(name)), Cell(sanitise_line(text), tone), Cell(took, "quiet"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from canary.against_golden import Held, hold
 from canary.golden_files import keyed, lookups, renderer_of, system
 from engine.errors import InfrastructureFault
 from engine.models.flow import Judge
+from tests.canary.worlds import World, flow
 
 GOLDEN = "canary/golden/nav.jsonl"
 OWN, DRAWN = keyed(GOLDEN), keyed(GOLDEN, "software")
@@ -82,3 +84,18 @@ def test_a_golden_that_cannot_be_read_is_inconclusive_and_nothing_is_to_be_accep
 
 def test_a_run_that_showed_nothing_proposes_nothing() -> None:
     assert not held({}, []).asks
+
+
+@pytest.mark.parametrize(("word", "count"), [("hello", 1), ("ghp_" + "0a1b2c3d" * 4, 0)])
+async def test_what_would_be_kept_with_a_hidden_secret_is_not_proposed(tmp_path: Path, word: str, count: int) -> None:
+    """Once accepted, it could never be shown again: main would be red for ever."""
+    code = f"""
+        import json, sys
+        print(json.dumps({{"kind": "said", "text": {word!r}}}))
+        print("ready", flush=True)
+        sys.stdin.read()
+    """
+    asked = flow(code, judge={"golden": GOLDEN}, stop={"within": "10s"})
+    outcome = await World(tmp_path).run(asked)
+    assert (outcome.verdict, len(outcome.proposed)) == ("INCONCLUSIVE", count)
+    assert ("secret" in outcome.reason) == (not count)

@@ -299,3 +299,22 @@ async def test_the_guides_example_passes_and_finds_a_mistake(tmp_path: Path, chr
     broken = await world.run(told)
     assert broken.verdict == "FAIL", broken.reason
     assert "800 of them in one piece (20x40 at 80, 100)" in broken.reason
+
+
+@pytest.mark.slow
+async def test_a_page_that_says_more_than_there_is_memory_for_is_cut_off(tmp_path: Path, chromium: None) -> None:
+    flood = "<!doctype html><body>TEXT<script>for (let n = 0; n < MANY; n++) console.log('y'.repeat(200000))</script>"
+    wait = {"wait": {"until": {"log": "never"}, "within": "60s"}}
+    outcome = await World(tmp_path).run(browser(flood.replace("MANY", "100"), {"send": {"open": "/"}}, wait))
+    assert (outcome.verdict, "more than 16 MB" in outcome.reason) == ("FAIL", True), outcome.reason
+    text = (
+        "<p>begin</p><script>document.write(('<p>' + 'word '.repeat(9) + '</p>').repeat(9000) + '<p>end</p>')</script>"
+    )
+    page = flood.replace("MANY", "3").replace("TEXT", text)
+    begin, end = (
+        {"wait": {"until": {each: text}, "within": "60s"}} for each, text in (("screen", "begin"), ("no_screen", "end"))
+    )
+    world = World(tmp_path / "honest")
+    outcome = await world.run(browser(page, begin, end))
+    assert outcome.verdict == "PASS", outcome.reason
+    assert len(world.artifact(outcome, "screen")) <= 200_000

@@ -116,13 +116,14 @@ async def test_a_flow_that_fails_on_the_new_commit_is_told_and_its_log_kept(pair
     good, new = pair.landed("ms = 10"), pair.landed("ms = 10; sys.exit('cannot draw')")
     found = await pair.hold(good, new, sampled())
     assert found.verdict == "FAIL"
+    assert found.failed == ("drag",)
     assert "failed in 2 runs of the new commit" in found.reason
     assert "cannot draw" in found.reason
     assert b"cannot draw" in pair.store.get(found.artifacts["drag/new-failed-2/log"])
     manifest = pair.store.read_manifest(pair.runs / "compare.1")
     assert set(manifest) == set(found.artifacts)
     other = await pair.hold(new, good, sampled(), key="compare.2")
-    assert other.verdict == "INCONCLUSIVE"
+    assert (other.verdict, other.failed) == ("INCONCLUSIVE", ())
     assert "last good" in other.reason
 
 

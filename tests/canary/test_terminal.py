@@ -307,3 +307,25 @@ async def test_the_guides_example_passes_and_finds_a_mistake(tmp_path: Path) -> 
     broken = await world.run(told)
     assert broken.verdict == "FAIL", broken.reason
     assert "milk" in broken.reason
+
+
+async def test_a_flood_of_events_beside_the_screen_ends_the_flow(tmp_path: Path) -> None:
+    """Each is short enough, and there are few of them: it is their size together that nobody has memory for."""
+    flood = """
+        import json, os, sys
+        with open(os.environ["SWARM_EVENTS"], "a") as file:
+            for _ in range(int(sys.argv[1])):
+                file.write(json.dumps({"kind": "fat", "of": "x" * 200_000}) + "\\n")
+            file.flush()
+        print("written", flush=True)
+        sys.stdin.read()
+    """
+    start = {"run": [*python(flood), "90"], "ready": {"screen": "written"}, "within": "20s"}
+    steps = [{"wait": {"until": {"event": "never"}, "within": "40s"}}]
+    told: dict[str, Any] = {"name": "flood", "driver": "terminal", "start": start, "steps": steps}
+    outcome = await World(tmp_path).run(Flow.model_validate(told))
+    assert (outcome.verdict, "16 MB of events" in outcome.reason) == ("FAIL", True), outcome.reason
+    start["run"][-1] = "20"
+    told["steps"] = [{"wait": {"until": {"event": "fat"}, "within": "20s"}}]
+    outcome = await World(tmp_path / "honest").run(Flow.model_validate(told))
+    assert outcome.verdict == "PASS", outcome.reason

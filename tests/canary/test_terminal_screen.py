@@ -26,6 +26,7 @@ def shown(text: str | bytes, columns: int = 20, rows: int = 4) -> tuple[list[str
     ("printed", "row"),
     [
         ("plain", "plain"),
+        ("\x1b[?6h\x1b[3d\x1b[1dorigin", "origin"),
         ("\x1b[1;31mred\x1b[0m and\x1b[4:3m curly", "red and curly"),
         ("ab\x1b[5b!", "abbbbbb!"),
         ("\x1b(0lqk\x1b(B lqk", "┌─┐ lqk"),

@@ -94,7 +94,7 @@ class Demo:
         """What the program says in a flow, masked as the flow says."""
         sent = [step.send.json_ for step in flow.steps if step.send is not None]
         done = subprocess.run(
-            [sys.executable, *flow.start.run[1:]], cwd=self.repo, env=os.environ | QUIET, encoding="utf-8", check=False,
+            [sys.executable, *flow.argv[1:]], cwd=self.repo, env=os.environ | QUIET, encoding="utf-8", check=False,
             input="".join(json.dumps(each) + "\n" for each in sent), capture_output=True,
         )  # fmt: skip
         assert done.stderr == ""

@@ -58,6 +58,9 @@ def night() -> list[dict[str, Any]]:
     add("work_order_added", "bug-frame-cache-1", order={"id": "bug-frame-cache-1"})
     landed("bug-frame-cache-1")
     landed("frame-cache")
+    painted = {"sample": "painted", "unit": "cells", "before": 432.0, "after": 192.0, "pairs": 5, "p": 0.008}
+    better = painted | {"verdict": "better", "reason": "55.6 % better than last good"}
+    add("canary_finished", commit=SHA, purpose="compare", verdict="PASS", metrics=[better])
     add("canary_judged", commit=SHA, verdict="PASS")
     return events
 
@@ -76,7 +79,7 @@ def test_a_whole_night_is_told() -> None:
 
 
 def test_an_empty_night_tells_nothing() -> None:
-    assert len(missing([])) == len(told([])) == 15
+    assert len(missing([])) == len(told([])) == 16
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def assert_told_right(night: Night) -> None:
     assert [event.work_order for event in night.events("culprit_found")] == [BAD]
     restored = night.events("main_restored")[0].seq
     uses = night.events("change_proposed", work_order="uses")[0].fields["change"]
-    again = [event for event in night.events("report_signed", change=uses) if event.seq > restored]
+    again = [row for row in night.events("report_signed") if row.seq > restored and uses in row.fields["trial"]]
     assert [event.fields["result"] for event in again][:1] == ["red"], "without lib it breaks main"
     assert [event.seq < restored for event in night.events("change_landed", change=uses)] == [True]
     assert set(night.phases().values()) == {"healthy"}

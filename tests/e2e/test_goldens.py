@@ -111,7 +111,8 @@ def test_a_change_that_was_taken_back_returns_with_its_golden_when_a_person_acce
     assert (one["new"], one["work_order"]) == (False, "more")
     shown = desk.swarm("golden", "review").stdout
     assert '+{"data": {"text": "two"}, "kind": "word"}' in shown
-    assert desk.swarm("golden", "accept", "words").returncode == 0
+    one_sentence(desk.swarm("golden", "accept", "words"), one["id"])  # whatever waits there by now
+    assert desk.swarm("golden", "accept", one["id"]).returncode == 0
     ended = desk.until_idle()
     assert desk.phase("more") == "healthy"
     assert desk.git("show", "main:words.txt") == "one two"
@@ -141,7 +142,7 @@ def test_an_accepted_golden_survives_kills_on_its_way_to_main(make_desk: MakeDes
     desk = night(make_desk)
     first = desk.start()
     first.event("canary_judged")
-    assert desk.swarm("golden", "accept", GOLDEN).returncode == 0
+    assert desk.swarm("golden", "accept", waiting(desk)["id"]).returncode == 0
     first.event("golden_accepted")
     first.kill()
     second = desk.start()

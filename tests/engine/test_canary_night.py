@@ -377,3 +377,18 @@ def test_a_canary_that_began_is_not_cancelled_by_what_lands_after_it() -> None:
     assert {order.phase for order in night.state.orders.values()} == {"healthy"}
     judged = [event.fields["commit"] for event in of(night, "canary_judged")]
     assert len(judged) < len(landed(night)), "the newest was judged for all: there was a backlog"
+
+
+def test_a_bug_order_that_is_red_itself_tries_again_and_gets_no_bug_order_of_its_own() -> None:
+    night = SimulatedNight(2, orders(2), flows(), CALM)
+    bad_is(night, lambda: landed(night)[1] if len(landed(night)) > 1 else "-")
+    once = night.canary_is_red
+    night.canary_is_red = lambda tree: (  # type: ignore[method-assign]
+        once(tree) or any(name.startswith("bug-") and name.endswith("/1") for name in tree)
+    )
+    ran(night)
+    bugs = [event.work_order for event in of(night, "work_order_added") if event.work_order.startswith("bug-")]
+    reverted = [event.work_order for event in of(night, "change_reverted")]
+    assert [name for name in bugs if name in reverted], (bugs, reverted)
+    assert [name for name in bugs if name.startswith("bug-bug-")] == []
+    assert of(night, "bug_not_filed")

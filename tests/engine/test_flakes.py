@@ -197,6 +197,23 @@ def test_after_its_end_the_test_counts_again_and_what_rested_on_it_is_asked_agai
     assert "test_quarantined" not in told.plan()  # a machine does not prolong it
 
 
+def test_main_can_be_put_back_to_what_was_proved_in_a_quarantine_that_is_over_by_now() -> None:
+    told = flaky_enough()
+    told.plan()
+    told.report("green", quarantined={UNIT: [TEST]})
+    moved = {"commit": "d", "tree": "newer", "old": "c", "commits": ["d"], "effect_id": "e"}
+    told.tell("commits_adopted", moved)
+    told.report("green", tree="newer", base="newer", quarantined={UNIT: [TEST]})
+    told.now += EXPIRE
+    assert "quarantine_lifted" in told.plan()
+    assert told.state.base_verdict() is None
+    assert told.state.verified["main"].result == "green"  # nobody would ask for it again
+    told.tell("canary_judged", {"commit": "d", "verdict": "FAIL", "reason": "red"})
+    back = {"commit": "e", "tree": "main", "to": "c", "from": "d", "red": "d", "report": "r", "effect_id": "f"}
+    told.tell("main_restored", back)
+    assert told.state.base_verdict() is None  # now it is main, it is
+
+
 def test_the_order_that_mends_it_lifts_the_quarantine_and_the_record_begins_anew() -> None:
     told = flaky_enough()
     told.plan()

@@ -255,6 +255,26 @@ def test_a_change_returns_when_all_that_its_run_showed_is_accepted(night: Night)
     assert night.wanted(ProposeGolden) == []
 
 
+def test_a_golden_whose_change_is_put_aside_is_a_question_again_and_nothing_without_its_order(night: Night) -> None:
+    night.taken_back()
+    night.accept()
+    night.culprit()
+    night.bug()
+    night.tell("work_order_cancelled", "bug-more-1", by="ada")
+    assert night.proposed("agent/more/g", "agent/more/1", "more") is None
+    assert carried(night.state) == {PATH: DIGEST}
+    night.tell("work_order_parked", "more", why="nobody answered in time", do="swarm retry more")
+    assert (night.one.status, night.one.change, night.one.why) == ("pending", "", "nobody answered in time")
+    assert carried(night.state) == {}
+    assert night.wanted(ProposeGolden) == []
+    night.accept()
+    (again,) = night.wanted(ProposeGolden)
+    assert again.of == "agent/more/1"
+    night.tell("work_order_cancelled", "more", by="ada")
+    assert night.state.goldens == {}
+    assert night.wanted(ProposeGolden) == []
+
+
 def test_a_golden_of_its_own_that_waits_is_withdrawn_when_its_commit_is_taken_back(night: Night) -> None:
     night.canary("c0", "PASS")
     night.judged("c0", "PASS")

@@ -86,3 +86,12 @@ def test_what_is_only_slower_is_a_refactoring_that_takes_nothing_back() -> None:
     assert slower.kind == "refactor"
     assert "put back" not in slower.goal
     assert "nothing was taken" in slower.goal
+
+
+def test_what_got_worse_little_by_little_blames_nobody() -> None:
+    crept = order(replace(SEEN, work_order="creep-c0ffeec0ffee", slower=True, crept=True, allow=(), item=""))
+    assert crept.id == "bug-creep-c0ffeec0ffee-1"
+    assert "little by little" in crept.title
+    assert "Nobody is blamed" in crept.goal
+    assert "The work order was" not in crept.goal
+    assert "The work order was" in order(replace(SEEN, slower=True)).goal

@@ -23,6 +23,7 @@ from engine.models.metrics import (
     Deployment,
     Effort,
     FalseRevert,
+    FlakyTest,
     Flow,
     Frozen,
     GateTime,
@@ -36,7 +37,17 @@ from engine.models.metrics import (
     Spread,
 )
 from engine.schemas import all_schemas
-from swarm_tui.figures import WIDTH, duration_text, lines_of, over_time, percent, share_text, sparkline, spread_text
+from swarm_tui.figures import (
+    MOST_FLAKY,
+    WIDTH,
+    duration_text,
+    lines_of,
+    over_time,
+    percent,
+    share_text,
+    sparkline,
+    spread_text,
+)
 
 
 def swarm(*words: str | Path, encoding: str = "utf-8") -> subprocess.CompletedProcess[str]:
@@ -181,6 +192,9 @@ def test_the_widest_night_fits_eighty_columns() -> None:
         deployment=Deployment(healthy=10_000, uncanaried=9_999, healthy_per_day=30, landed=10_000, landed_by_people=9),
         change_failure=ChangeFailure(unjudged=1000, unresolved=1000, **share.model_dump()), rework=share,
         false_revert=FalseRevert(taken_off=10_000, **share.model_dump()), flaky=share, merge_success=share,
+        limitations_listed=1000, limitations_resolved_with_a_test=1000, limitations_resolved_without_a_test=1000,
+        tests=[FlakyTest(test=f"tests/{name}.py::{name}", gate=name, flakes=100, runs=200, rate=0.5, quarantined=True)]
+        * 30,
         flows=[Flow(flow=name, flaky=10_000, judged=10_000, rate=1.0)], in_flight=1000, first_pass=share,
         frozen=Frozen(times=10_000, frozen_s=10**7, now=True), first_pass_by_kind={"refactor": share}, gates=[gate],
         effort=effort, by_role=[effort], by_agent=[effort],
@@ -196,6 +210,9 @@ def test_the_widest_night_fits_eighty_columns() -> None:
     said = "\n".join(lines)
     assert "red by now for            59 m 50 s" in said
     assert "red without a culprit     1,000 times" in said
+    assert "limitations resolved      1,000 with a test, 1000 without, 1,000 listed" in said
+    assert said.count("50 % (100 of 200 runs), in quarantine") == MOST_FLAKY
+    assert "10 more: --json has all of them" in said
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,25 @@ def test_a_line_without_end_and_a_missing_log_are_no_trouble(tmp_path: Path) -> 
     assert last_line(tmp_path / "nowhere") == ("", 0)
 
 
+def test_a_run_shows_its_progress_rather_than_its_log(folders: StateFolder) -> None:
+    folder = folders.runs / "a.1"
+    folder.mkdir()
+    (folder / "log").write_text('{"type":"assistant"}\n', encoding="utf-8")
+    sampler = Sampler(folders, Wanted(runs=("a.1",)))
+    sampler.sample()
+    assert sampler.pulse.runs["a.1"].last_line == '{"type":"assistant"}'
+    rows = (
+        {"kind": "message", "text": "I begin."},
+        {"kind": "tool", "tool": "Bash", "text": "make \x1b[2J" + "t" * 400},
+    )
+    for row, shown in zip(rows, ("I begin.", "Bash make ␛[2Jttt"), strict=True):
+        with (folder / "progress.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        sampler.sample()
+        assert sampler.pulse.runs["a.1"].last_line.startswith(shown)
+        assert len(sampler.pulse.runs["a.1"].last_line) <= 200
+
+
 def test_the_memory_of_a_run_is_that_of_its_processes(folders: StateFolder) -> None:
     me = psutil.Process()
     (folders.runs / "a.1").mkdir()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from drawn import drawn
 from nights import SETTINGS, TREE
 from told_night import Told, looking, told_night, until
 
@@ -65,8 +66,17 @@ async def test_what_is_assumed_is_told(told: Told) -> None:
     begins(told, "b", "c-two", assumed=("c-one",), tree="u" * 40)
     async with looking(told, (160, 40)) as (app, pilot):
         await until(pilot, lambda: len(rows(app)) == 3)
-        assert "· if one lands first" in rows(app)[1]
-        assert "if" not in rows(app)[0]
+        first, second, _ = rows(app)
+        assert second.startswith("2 two after one: ")
+        assert "after" not in first
+
+
+async def test_what_is_assumed_is_not_cut_off_where_the_screen_is_narrow(told: Told) -> None:
+    begins(told, "a", "c-one")
+    begins(told, "b", "c-two", assumed=("c-one",), tree="u" * 40)
+    async with looking(told, (80, 24)) as (app, pilot):
+        await until(pilot, lambda: len(rows(app)) == 3)
+        await until(pilot, lambda: "after one: " in drawn(app))
 
 
 async def test_what_was_superseded_is_not_called_failed_and_waits_again(told: Told) -> None:

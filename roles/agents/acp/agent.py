@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +38,7 @@ from roles.agents.command import (
     policy_of,
     taken,
 )
+from roles.agents.streams.limits import resets_at
 
 SERVER = Path(handoff_server.__file__)
 HOW = """
@@ -216,15 +218,16 @@ def _result(
         "; ".join(part for part in (outcome.why, ended.note) if part),
         ended.quota,
         ended.refused,
+        usage=spent.usage(),
     )
     for redactor in redactors:
         result = replace(result, note=redactor.redact(result.note))
     if outcome.end == "done":
         return replace(result, end="done", note=result.note if outcome.why else "")
-    if outcome.end == "limit":
-        return replace(result, end="limit")
     if outcome.end == "asked":
         return _asked(result, session.client.asked, side)
+    if outcome.end == "limit":
+        return replace(result, end="limit", resets_at=resets_at(outcome.why, time.time()))
     if ended.end in _ENDS and outcome.end == "cut":
         return replace(result, end=_ENDS[ended.end], note=ended.note)
     return replace(result, note=result.note if outcome.end != "cut" else _cut(outcome, ended, result))

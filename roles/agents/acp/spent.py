@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from engine.models.handoffs import MAX_COST, MAX_TOKENS
+from engine.models.usage import Usage, dollars, told
 from roles.agents.acp.known import Scope
 
 
@@ -49,6 +50,19 @@ class Spent:
             return self.total
         known = [each for each in (self.input, self.output) if each is not None]
         return sum(known) if known else None
+
+    def usage(self) -> Usage:
+        """The same as the record of all agents; a cost in another currency than dollars is none of it."""
+        cost = dollars(self.cost) if self.currency in ("", "USD") else None
+        return told(
+            tokens_in=self.input,
+            tokens_out=self.output,
+            tokens_cached=self.cached,
+            total=self.total,
+            cost=cost,
+            source=", ".join(self.sources),
+            scope=self.scope,
+        )
 
     def record(self) -> dict[str, Any]:
         """As it is kept beside the run."""

@@ -22,6 +22,8 @@ ALLOWED = {
     ("engine/git/publish.py", "update-ref"): "with its old value",
     ("engine/git/workspaces.py", "update-ref"): "the one branch of a workspace's own, new repository",
     ("swarm_tui/rerunning.py", "update-ref"): "a clean clone of its own",
+    ("swarm_tui/recording.py", "update-ref"): "a new repository of its own",
+    ("swarm_tui/bisection/probing.py", "checkout"): "a clone of its own, without force",
     ("engine/git/user_repository.py", "symbolic-ref"): "only read",
     ("engine/git/publish.py", "worktree"): "only listed",
     ("engine/git/notes.py", "notes"): "refs of evidence; what is replaced says the same",
@@ -42,7 +44,7 @@ def faults(source: str, file: str) -> list[str]:
     found: list[str] = []
     for command, words, line in git_calls(source):
         forced = [word for word in words if word.startswith(FORCING)]
-        if command in NEVER:
+        if command in NEVER and (forced or (file, command) not in ALLOWED):
             found.append(f"{file}:{line} git {command}")
         elif command in MOVES_A_REF and (forced or (file, command) not in ALLOWED) and command != "fetch":
             found.append(f"{file}:{line} git {command} {forced}")

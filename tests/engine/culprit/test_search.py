@@ -170,6 +170,17 @@ def test_a_fault_that_shows_half_of_the_time_is_found_when_that_is_known() -> No
     assert sum(isinstance(step, Culprit) and step.index == culprit for culprit, step in results) >= 37
 
 
+@pytest.mark.parametrize(
+    ("reds", "runs", "rate"), [(0, 10**6, 0.0), (1, 10**6, 0.01), (190, 3_800, 0.05), (10**5, 10**6, 0.1)]
+)
+def test_a_long_history_of_a_flow_can_be_learned_from(reds: int, runs: int, rate: float) -> None:
+    believed = dict(Rates.learned(reds, runs).false_red)
+    assert max(believed, key=lambda each: believed[each]) == rate
+    assert sum(believed.values()) == pytest.approx(1)
+    step = Search(5, rates=Rates.learned(reds, runs)).next_step([])
+    assert isinstance(step, Probe)
+
+
 def test_a_history_of_flakes_makes_a_red_run_less_telling() -> None:
     seen = [Observation(15, "bad"), Observation(GOOD_END, "good"), Observation(7, "bad")]
     calm, nervous = Search(16, rates=Rates.learned(0, 200)), Search(16, rates=Rates.learned(40, 200))

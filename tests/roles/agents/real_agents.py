@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 
 INSTALL_S = 900
+CACHE = Path(os.environ.get("SWARM_TEST_AGENTS") or Path.home() / ".cache" / "swarm-test-agents")
+"""Looked up before the tests get an environment of their own."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,7 @@ def installed(agent: RealAgent) -> Path:
     npm = shutil.which("npm")
     if npm is None:
         pytest.skip("npm is not installed")
-    cache = Path(os.environ.get("SWARM_TEST_AGENTS") or Path.home() / ".cache" / "swarm-test-agents")
-    folder = cache / agent.package.replace("/", "+")
+    folder = CACHE / agent.package.replace("/", "+")
     programs = folder / "node_modules" / ".bin"
     if not (folder / "complete").exists():
         folder.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -139,6 +140,8 @@ async def test_an_invalid_handoff_is_returned_at_most_twice(bare: AcpStage) -> N
 async def test_a_rate_limit_is_told_as_the_providers(bare: AcpStage) -> None:
     result = await bare.play("limit")
     assert result.end == "limit"
+    assert result.resets_at is not None
+    assert time.localtime(result.resets_at)[3:5] == (10, 0)
     assert result.note.startswith(session.LIMIT)
     assert "try again at 10:00" in result.note
 

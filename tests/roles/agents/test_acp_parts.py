@@ -198,6 +198,12 @@ class TestSpent:
             spent.update({"cost": {"amount": cost, "currency": "USD"}})
             spent.turn({"usage": {"inputTokens": 10, "outputTokens": 5, "totalTokens": 15}})
         assert (spent.tokens, spent.input, spent.output, spent.cost) == (30, 20, 10, 0.3)
+        assert (spent.usage().tokens, spent.usage().cost, spent.usage().scope) == (30, 0.3, "turn")
+
+    def test_another_currency_is_no_cost(self) -> None:
+        spent = Spent()
+        spent.update({"cost": {"amount": 2.0, "currency": "EUR"}})
+        assert (spent.cost, spent.usage().cost) == (2.0, None)
 
     def test_geminis_own_figures_are_taken(self) -> None:
         spent = Spent()
@@ -212,6 +218,7 @@ class TestSpent:
         spent.update({"cost": said})
         assert spent.tokens is None
         assert spent.cost is None
+        assert not spent.usage().known
         spent.update({"cost": {"amount": float("nan")}})
         assert spent.cost is None
 

@@ -1,4 +1,4 @@
-"""`python -m tinykit [URL ...]` paints one frame; `python -m tinykit --events` speaks JSON lines."""
+"""`python -m tinykit [URL ...]` paints one frame; `--events` speaks JSON lines, `--screen` takes keys on a terminal."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from tinykit.compositor import Compositor
 from tinykit.document import PageNotFound
 from tinykit.events import serve
 from tinykit.geometry import Size
+from tinykit.screen import show
 from tinykit.viewhost import ViewHost
 
 
@@ -18,6 +19,9 @@ def main(arguments: list[str]) -> int:
         return 0
     host = ViewHost(Size(72, 16))
     try:
+        if arguments == ["--screen"]:
+            show("tiny:home")
+            return 0
         for url in arguments or ["tiny:home"]:
             host.open(url)
     except PageNotFound as error:

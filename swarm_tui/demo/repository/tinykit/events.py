@@ -48,7 +48,7 @@ class Session:
         return [*([told] if told else []), self._frame()]
 
     def _frame(self) -> Event:
-        started = time.perf_counter()
+        started, painted = time.perf_counter(), self.compositor.painted
         frame = self.compositor.compose(self.host)
         spent_ms = round((time.perf_counter() - started) * 1000, 3)
         width_px, height_px = self._pixels
@@ -59,6 +59,7 @@ class Session:
             "hash": frame.digest,
             "rows": list(frame.rows),
             "ms": spent_ms,
+            "cells": frame.size.width * frame.size.height * (self.compositor.painted - painted),
         }
 
     def _resize(self, command: Event) -> None:
