@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ def scrubbed_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
 
     Child processes import the packages beside these tests, also where another checkout is installed.
     """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background: programs would be deaf to it too
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     home = tmp_path_factory.mktemp("home")
     config = home / ".gitconfig"
     config.write_text(

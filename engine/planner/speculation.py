@@ -226,6 +226,8 @@ class _Group:
 
     def __init__(self, search: _Search, node: _Node) -> None:
         self.search, self.node = search, node
+        # Sorted: a set has another order in each process, and a product of its figures then has other last digits.
+        self.landed = sorted(node.landed)
         gone = node.landed | node.rejected | node.passed
         self.queue = [name for name in search.order if name not in gone]
         suspected = {*search.evidence.suspected, *search.red_trees, *node.red}
@@ -257,7 +259,7 @@ class _Group:
 
     def good(self, names: Sequence[str]) -> float:
         """Probability that all of them are green together at this node."""
-        share = self.search.side_by_side(names, self.node.landed)
+        share = self.search.side_by_side(names, self.landed)
         need = 0
         for name in names:
             if name in self.place:
@@ -282,12 +284,13 @@ class _Group:
             return frozenset(single), 0.0
         share, going = self._going()
         if share > RESTART_SHARE:
-            return going, self.good(tuple(going))
+            return going, self.good(sorted(going))
         if parts := [group for group in known_red if self._tested_here(group)]:
             rank = {name: place for place, name in enumerate(self.queue)}
-            return self._split(min(parts, key=lambda group: (len(group), min(rank[name] for name in group))))
+            return self._split(min(parts, key=lambda group: (len(group), sorted(rank[name] for name in group))))
         grown = self._grow()
-        return (going, self.good(tuple(going))) if len(going) >= len(grown) else (grown, self.good(tuple(grown)))
+        chosen = going if len(going) >= len(grown) else grown
+        return chosen, self.good(sorted(chosen))
 
     def _known_red(self) -> list[Names]:
         """Groups of the queue that are red on top of what landed."""

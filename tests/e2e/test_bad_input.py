@@ -49,6 +49,7 @@ def test_a_main_branch_that_is_not_there_is_named(make_desk: MakeDesk) -> None:
     refused(desk, *NIGHT, says=('no branch "trunk"', "project.main"))
 
 
+@pytest.mark.slow
 def test_a_night_on_a_dirty_checkout_leaves_it_alone_and_says_so(make_desk: MakeDesk) -> None:
     desk = make_desk(order("one", "write a.txt hello"))
     desk.write("tests/test_whole.py", "# half an edit\n")
@@ -309,6 +310,7 @@ def test_two_interrupts_stop_now_and_keep_the_work(make_desk: MakeDesk) -> None:
     assert desk.phase("one") == "ready"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are another thing there")
 def test_an_interrupt_before_the_engine_is_up_is_not_forgotten(make_desk: MakeDesk) -> None:
     desk = make_desk(order("one", "wait", "write a.txt hello"))

@@ -65,6 +65,7 @@ def leftovers(desk: Desk) -> list[Path]:
     return [path for folder in desk.home.rglob("runs") for path in folder.glob("hand*")]
 
 
+@pytest.mark.slow
 def test_a_red_gate_is_told_with_its_log_its_reason_and_what_to_do(make_desk: MakeDesk) -> None:
     desk = make_desk(settings=TWO.replace("import broken_not", "import tests.test_whole"))
     desk.commit("Break it", broken__txt="no\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 
 import pytest
 
@@ -87,12 +88,22 @@ def test_what_is_typed_while_a_question_comes_up_answers_nothing(make_desk: Make
         terminal.press(*BURST)
         terminal.paste("deploy\ndeploy\r")
     terminal.press("escape")
-    until_it_counts(terminal, "deploy asks to run")
-    assert answers(desk) == []
+    if not _shows(terminal, "A approves at once"):  # on a slow machine escape came late enough to leave it for later
+        terminal.press("a")
+        terminal.expect("approval")
+        terminal.press("enter")
     terminal.expect("A approves at once")
+    assert answers(desk) == []
     terminal.press("A")
     until_event(desk, "approval_answered")
     assert answers(desk) == ["approved"]
+
+
+def _shows(terminal: Terminal, text: str, within_s: float = 5.0) -> bool:
+    ends = time.monotonic() + within_s
+    while text not in terminal.text() and time.monotonic() < ends:
+        time.sleep(0.05)
+    return text in terminal.text()
 
 
 @pytest.mark.slow

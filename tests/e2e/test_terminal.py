@@ -93,8 +93,9 @@ def test_a_stalled_terminal_shows_nothing_until_it_goes_on(start: Start) -> None
     terminal = start("busy")
     terminal.expect("3 1 ")
     terminal.stall()
-    before = terminal.text()
     terminal.until(lambda: _is_blocked(terminal), "a program that waits for its terminal")
+    before = terminal.text()
+    time.sleep(0.3)
     assert terminal.text() == before
     terminal.unstall()
     terminal.press("j")

@@ -268,6 +268,7 @@ def test_excuses_have_an_end() -> None:
     assert len(excused) <= (MOST_EXCUSED + 1) * 3
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10_000), st.sampled_from([0.05, 0.3, 0.7]), st.booleans())
 def test_nights_with_flaky_tests_end_and_land_nothing_that_is_not_green(seed: int, odds: float, keep: bool) -> None:
     night = SimulatedNight(seed, orders(5), settings(quarantine=keep), Odds(flakes=odds))

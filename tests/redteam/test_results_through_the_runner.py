@@ -32,6 +32,7 @@ async def test_a_python_of_the_tree_in_front_of_the_path_is_not_run(
     assert "PYTEST_ADDOPTS" in os.environ
 
 
+@pytest.mark.slow
 async def test_a_deselected_test_that_passed_on_the_base_is_lost(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     one = gate(run=("python", "-m", "pytest", "-q"), results="pytest")

@@ -124,6 +124,7 @@ async def test_missing_files_are_said(tmp_path: Path, store: ArtifactStore) -> N
         await until(pilot, lambda: "this run left no log" in shown(pilot.app))
 
 
+@pytest.mark.slow
 async def test_older_and_newer_judgements_are_stepped_through(tmp_path: Path, store: ArtifactStore) -> None:
     async with opened(red_night(tmp_path, store)) as (pilot, screen):
         await until(pilot, lambda: screen.about == RED and "judgement 2 of 2" in shown(pilot.app))
@@ -151,6 +152,7 @@ async def test_the_newest_judgement_is_followed_unless_one_was_chosen(tmp_path: 
         assert screen.about == COMMIT
 
 
+@pytest.mark.slow
 async def test_a_verdict_without_flows_says_its_reason(tmp_path: Path) -> None:
     fields = {
         "commit": COMMIT, "about": COMMIT, "purpose": "first", "verdict": "ENVIRONMENT", "flow": "",

@@ -71,6 +71,7 @@ async def test_a_question_is_opened_from_it_and_leads_back(tmp_path: Path, key: 
         assert hand.commands() == [("approve", {"id": "ap-2", "hash": HASH})]
 
 
+@pytest.mark.slow
 async def test_what_is_answered_elsewhere_leaves_it(tmp_path: Path) -> None:
     async with a_room(a_night(tmp_path, asked("ap-1"), asked("ap-2"))) as hand:
         await opened(hand)
@@ -93,6 +94,7 @@ async def test_a_parked_order_is_retried_once_it_is_confirmed(tmp_path: Path) ->
         assert hand.commands() == [("retry", {"work_order": "two"})]
 
 
+@pytest.mark.slow
 async def test_a_confirmation_that_is_left_sends_nothing(tmp_path: Path) -> None:
     async with a_room(a_night(tmp_path, PARKED, orders=ORDERS)) as hand:
         hand.app.ask_order("cancel", "two")

@@ -185,6 +185,7 @@ async def test_a_run_of_an_order_that_left_the_roadmap_says_so(told: Told) -> No
         assert "ghost is not on the roadmap any more" in screen.query_one(Head).text
 
 
+@pytest.mark.slow
 async def test_slash_finds_in_the_log_and_escape_first_closes_the_field(told: Told) -> None:
     told.run_starts()
     told.run_folder()

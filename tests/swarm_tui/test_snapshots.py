@@ -26,6 +26,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="paths and local
 SNAPSHOTS = Path(__file__).with_name("snapshots")
 SIZES = {"80x24": (80, 24), "120x40": (120, 40), "200x50": (200, 50)}
 THEMES = {"dark": "textual-dark", "light": "textual-light", "ansi": "ansi-dark", "nocolor": "textual-dark"}
+EACH_THEME = ["dark", *(pytest.param(each, marks=pytest.mark.slow) for each in THEMES if each != "dark")]
 DEADLINE_S = 20.0
 LOOK_S = 0.03
 STILL = 3
@@ -121,13 +122,13 @@ OVER_MAIN = (approval, confirm)
 # -- the tests ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("theme", EACH_THEME)
 @pytest.mark.parametrize("size", ["80x24", "120x40", "200x50"])
 async def test_the_main_screen(told_like: Callable[..., Awaitable[None]], size: str, theme: str) -> None:
     await told_like(main, size, theme)
 
 
-@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("theme", EACH_THEME)
 @pytest.mark.parametrize("size", ["80x24", "120x40"])
 async def test_the_approval(told_like: Callable[..., Awaitable[None]], size: str, theme: str) -> None:
     await told_like(approval, size, theme)

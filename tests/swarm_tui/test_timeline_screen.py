@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from nights import Writer, a_night, opener_of
 from textual.pilot import Pilot
 from textual.widgets import Input
@@ -74,6 +75,7 @@ async def test_a_cursor_that_was_moved_up_stays_on_its_event(tmp_path: Path) -> 
         assert (screen.rows.key, screen.following) == (key, False)
 
 
+@pytest.mark.slow
 async def test_events_that_only_the_journal_needs_are_shown_on_demand(tmp_path: Path) -> None:
     app = app_on(a_night(tmp_path), tmp_path)
     async with app.run_test(size=(120, 24)) as pilot:

@@ -79,6 +79,7 @@ async def test_what_is_assumed_is_not_cut_off_where_the_screen_is_narrow(told: T
         await until(pilot, lambda: "after one: " in drawn(app))
 
 
+@pytest.mark.slow
 async def test_what_was_superseded_is_not_called_failed_and_waits_again(told: Told) -> None:
     begins(told, "a", "c-one")
     ends(told, "c-one", "superseded")

@@ -61,6 +61,7 @@ async def test_running_runs_come_first_then_those_that_ended_last(tmp_path: Path
         assert runs(screen) == ["c", "a", "b"]
 
 
+@pytest.mark.slow
 async def test_a_new_run_takes_a_free_place_and_the_others_stay(tmp_path: Path) -> None:
     night = a_night(tmp_path, *(started(f"r{n}") for n in range(MOST)))
     app = RoomApp(opener_of(night.folders, tmp_path))
@@ -83,6 +84,7 @@ async def test_every_log_is_followed_the_focused_one_too(tmp_path: Path) -> None
         assert "running" in str(screen._logs[0].border_subtitle)
 
 
+@pytest.mark.slow
 async def test_tab_moves_z_zooms_and_escape_goes_back_step_by_step(tmp_path: Path) -> None:
     night = a_night(tmp_path, started("a"), started("b"), started("c"))
     app = RoomApp(opener_of(night.folders, tmp_path))

@@ -90,6 +90,7 @@ async def test_a_file_that_is_there_stays_as_it_is(git_repo: MakeRepo) -> None:
     assert (root / "roadmap.toml").read_text(encoding="utf-8") == "# mine\n"
 
 
+@pytest.mark.slow
 async def test_outside_of_a_repository_it_says_what_to_do_and_looks_again(tmp_path: Path) -> None:
     folder = tmp_path / "here"
     folder.mkdir()

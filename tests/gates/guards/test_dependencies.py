@@ -361,6 +361,7 @@ def test_any_json_is_read_or_refused(path: str, value: Any) -> None:
     _readable_or_refused(path, json.dumps(value).encode())
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from([path for path in PATHS if "lock" in path or path.endswith(".toml")]), st.dictionaries(KEYS, VALUES)
 )
