@@ -240,7 +240,7 @@ def test_without_a_remote_what_landed_lies_in_the_patch_queue(publish: str, tmp_
     assert _git(clone, "rev-parse", "HEAD^{tree}") == night.landed()[-1].tree
     cover = (folder / "cover-letter.txt").read_text(encoding="utf-8")
     proofs = [commit.trailers.get("Report") or commit.trailers["Batch-Report"] for commit in night.landed()]
-    assert all(digest in cover for (digest,) in proofs)  # the two may have landed together, proved by their tip's report
+    assert all(digest in cover for (digest,) in proofs)  # two that landed together have one proof
     night.order("c", {"tiny/c.py": "C = 1\n"})  # another night goes on, or begins anew if he has it all
     assert night.until_idle() == "idle"
     names = (folder / "series").read_text(encoding="ascii").split()
