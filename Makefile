@@ -12,6 +12,7 @@ help:
 	@echo "make demo       a whole night on a small built-in repository: no network, no model, about a minute"
 	@echo "make test       the tests, without the slow ones"
 	@echo "make test-all   the tests with the slow ones"
+	@echo "make test-real-agents  coding agents from npm and PyPI work with a scripted model (installed once, 1 GB)"
 	@echo "make lint       ruff: rules and format"
 	@echo "make types      pyright, for this platform and for Windows"
 	@echo "make contracts  import-linter: the layers"
@@ -19,6 +20,7 @@ help:
 	@echo "make bench-room the figures of the control room, beside a bare Textual app"
 	@echo "make bench-gates  what gates cost, beside just, nox, tox, pre-commit and prek (installed on demand)"
 	@echo "make bench-canary  how often the canary is wrong: the culprit finder and the judge of health samples"
+	@echo "make bench-agents  what agents cost: their libraries, a run beside the bare agent, the loop while eight talk"
 	@echo "make bench-guards  what the guards' word on a change costs"
 	@echo "make bench-sandbox  what starting a sandbox costs, over the bare command"
 	@echo "make bench-text what it costs to make text from outside harmless and free of secrets"
@@ -38,6 +40,11 @@ test-all: $(READY)
 
 test-slow: $(READY)
 	@$(PYTHON) -m pytest -n 2 -q -m "slow and not real_agents" $(ARGS)
+
+# What cannot be installed is said, and its tests are skipped with the same reason.
+test-real-agents: $(READY)
+	@$(PYTHON) -m tests.roles.agents.real_agents
+	@$(PYTHON) -m pytest -n 2 --dist worksteal -q -rs -m real_agents $(ARGS) tests/roles/agents tests/e2e tests/swarm_tui
 
 lint: $(READY)
 	@$(PYTHON) -m ruff check .
@@ -66,6 +73,9 @@ bench-train: $(READY)
 
 bench-guards: $(READY)
 	@$(PYTHON) -m benchmarks treegate $(ARGS)
+
+bench-agents: $(READY)
+	@$(PYTHON) -m benchmarks agents planning $(ARGS)
 
 bench-canary: $(READY)
 	@$(PYTHON) -m benchmarks culprit judge restoring $(ARGS)
@@ -112,4 +122,4 @@ $(READY): requirements-dev.lock pyproject.toml
 	fi; \
 	touch $(READY)
 
-.PHONY: help demo test test-all test-slow lint types contracts bench bench-room bench-gates bench-canary bench-guards bench-text bench-train security-docs bench-sandbox screenshots lock clean
+.PHONY: help demo test test-all test-slow test-real-agents lint types contracts bench bench-room bench-gates bench-canary bench-agents bench-guards bench-text bench-train security-docs bench-sandbox screenshots lock clean

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import (
-    acp,
+    agents,
     culprit,
     gates,
     idle,
@@ -51,7 +51,7 @@ BENCHMARKS: dict[str, Callable[[Scale], list[Figure]]] = {
     "culprit": culprit.measure,
     "judge": judge.measure,
     "restoring": restoring.measure,
-    "acp": acp.measure,
+    "agents": agents.measure,
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from benchmarks.figure import Figure, Scale
 from engine.actions import Action, GateTrial, Land, Record
@@ -21,16 +22,31 @@ FOLDERS = 25
 EVENTS = 120
 
 
+@dataclass(frozen=True)
+class Course:
+    """folders: in which the changes are. bad: the share of bad ones. held: the trial that assumes nothing speaks last,
+    so that ever longer chains of green trials wait for it."""
+
+    folders: int = FOLDERS
+    bad: float = 0.15
+    held: bool = False
+
+
 def measure(_scale: Scale) -> list[Figure]:
+    name = f"planning, {CHANGES} changes in the train"
+    one = f"{name}, all in one folder"
+    chain = Course(folders=1, bad=0.0, held=True)
     return [
-        Figure(f"planning, {CHANGES} changes in the train, per event", "ms", list(planned_ms(CHANGES, EVENTS)), GOAL_MS)
+        Figure(f"{name}, per event", "ms", list(planned_ms(CHANGES, EVENTS)), GOAL_MS),
+        Figure(f"{one}, per event", "ms", list(planned_ms(CHANGES, EVENTS, Course(folders=1))), GOAL_MS),
+        Figure(f"{one}, chains of green trials", "ms", list(planned_ms(CHANGES, EVENTS, chain))),
     ]
 
 
-def planned_ms(changes: int, events: int, seed: int = 1) -> Iterator[float]:
+def planned_ms(changes: int, events: int, course: Course = Course(), seed: int = 1) -> Iterator[float]:
     """Milliseconds of processor time of the plan after each of `events` events: trials begin and end, green and red
     ones, changes land and new ones arrive, so that there are always `changes` in the train."""
-    night = _Night(changes, seed)
+    night = _Night(changes, course, seed)
     for _ in range(events):
         started = time.thread_time()  # planning waits for nothing, and what else the machine does is not its time
         made = plan(night.state, night.settings, night.now)
@@ -39,7 +55,8 @@ def planned_ms(changes: int, events: int, seed: int = 1) -> Iterator[float]:
 
 
 class _Night:
-    def __init__(self, changes: int, seed: int) -> None:
+    def __init__(self, changes: int, course: Course, seed: int) -> None:
+        self.course = course
         self.random = random.Random(seed)
         self.state, self.seq, self.now, self.made = State(), 0, 10_000.0, 0
         gates = [Gate(name="unit", run=["unit"]), Gate(name="lint", run=["lint"])]
@@ -87,7 +104,7 @@ class _Night:
         self.tell("work_order_added", {"order": spec.model_dump(mode="json"), "because": "bench"}, order)
         self.tell("work_order_ready", {}, order)
         self.tell("run_started", {"attempt": 1, "role": "implementer", "agent": "a", "base": self.state.main}, order)
-        paths = [f"src/f{self.random.randrange(FOLDERS)}/m{n}.py" for n in range(self.random.randint(1, 6))]
+        paths = [f"src/f{self.random.randrange(self.course.folders)}/m{n}.py" for n in range(self.random.randint(1, 6))]
         base = self.random.choice(self.state.known_main[-30:])
         proposed: dict[str, object] = {"change": name, "base": base, "head": f"h{name}", "tree": f"t{name}"}
         self.tell("change_proposed", {**proposed, "paths": paths, "summary": "", "agent": "a"}, order)
@@ -118,6 +135,7 @@ class _Night:
             if action.key not in self.state.trials:
                 begun: dict[str, object] = {"trial": action.key, "test": list(action.test)}
                 return self.tell("trial_started", {**begun, "assumed": list(action.assumed), "base": "", "tree": ""})
-        action = self.random.choice(trials)
-        bad = any(random.Random(name).random() < 0.15 for name in (*action.assumed, *action.test))
+        others = [action for action in trials if action.assumed] if self.course.held else []
+        action = self.random.choice(others or trials)
+        bad = any(random.Random(name).random() < self.course.bad for name in (*action.assumed, *action.test))
         return self.report("merged", "land", "red" if bad else "green", action.test[-1], action.key)

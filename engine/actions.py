@@ -26,10 +26,12 @@ class Record(Action):
 
 @dataclass(frozen=True)
 class StartRun(Action):
-    """An attempt of an order's role, on a workspace of main as it is when it starts."""
+    """An attempt of an order's role, on a workspace of main as it is when it starts. `agent`: who does it; of the runs
+    that begin together only the plan knows how many each provider takes."""
 
     order: str = ""
     run: str = ""
+    agent: str = ""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from engine.guard_checks import glob_problem, guard_problems
 from engine.models.problem import Problem
 from engine.models.roadmap import OrderKind, Roadmap, WorkOrder
 from engine.models.settings import Settings
+from engine.providers import provider_of
 from engine.publish_checks import publish_problems
 from engine.scope import matches
 from engine.text.sanitise import sanitise_line
@@ -51,6 +52,9 @@ def check_settings(settings: Settings, locate: Locate | None = None) -> list[Pro
         instead = [each.instead] if each.instead else []
         where = ("agents", name, "instead")
         problems += _unknown(instead, settings.agents.keys(), where, f"the agent {name} has instead of it", at)
+    providers = {provider_of(name, each) for name, each in settings.agents.items()}
+    for name in settings.providers if settings.agents else ():
+        problems += _unknown([name], providers, ("providers", name), "limits are named for the provider", at)
     for index, kind in enumerate(settings.merge.ask_if.kinds):
         problems += _unknown(
             [kind], set(get_args(OrderKind)), ("merge", "ask_if", "kinds", index), "ask_if names the kind", at

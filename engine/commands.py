@@ -112,7 +112,7 @@ async def _pause(state: State, _args: dict[str, Any], emit: Emit) -> str:
 
 
 async def _resume(state: State, _args: dict[str, Any], emit: Emit) -> str:
-    if not state.paused:
+    if not state.paused and not any(provider.asks for provider in state.spending.providers.values()):
         return "it was not paused"
     await emit(NewEvent("engine_resumed"))
     return "resumed"

@@ -24,7 +24,8 @@ from engine.loading import (
 )
 from engine.models.event import NewEvent
 from engine.models.roadmap import WorkOrder
-from engine.models.settings import QUOTAS, Settings
+from engine.models.settings import QUOTAS, Budgets, Settings
+from engine.providers import candidates, provider_of
 
 ORDERS_PER_EVENT = 200
 
@@ -43,7 +44,26 @@ def _told(settings: Settings) -> dict[str, Any]:
         "cost_per_night": settings.limits.cost_per_night,
         "tokens_per_work_order": settings.limits.tokens_per_work_order,
         "quota": {name: getattr(settings.limits, name) for name in QUOTAS},
+        "budgets": _limited(settings.budgets),
+        "providers": {
+            role: [
+                provider_of(name, settings.agents[name])
+                for name in candidates(settings, role)
+                if name in settings.agents
+            ]
+            for role in settings.roles
+        },
     }
+
+
+def _limited(budgets: Budgets) -> dict[str, float]:
+    """Each budget that has a limit, by its key below `[budgets]`."""
+    each = {"night": budgets.night, "work_order": budgets.work_order, "run": budgets.run}
+    each |= {f"role.{role}": budget for role, budget in budgets.role.items()}
+    amounts = {
+        f"{key}.{name}": float(most) for key, budget in each.items() for name, most in budget.model_dump().items()
+    }
+    return {key: most for key, most in amounts.items() if most}
 
 
 def digest_of(value: Any) -> str:

@@ -33,20 +33,25 @@ class Exposures:
         self._in: dict[str, int] = {}
         for other in state.changes.values():
             if (at := place.get(other.commit)) is not None:
-                for folder in _folders(tuple(other.paths)):
+                for folder in folders_of(other):
                     self._in[folder] = self._in.get(folder, 0) | 1 << at
 
     def of(self, change: Change) -> float:
         """For a change that has not landed itself."""
         beside = 0
-        for folder in _folders(tuple(change.paths)):
+        for folder in folders_of(change):
             beside |= self._in.get(folder, 0)
         return float((beside & self._since.get(change.base, self._every)).bit_count())
 
 
 def overlap(one: Change, other: Change) -> bool:
     """Whether they change files of the same folders."""
-    return not _folders(tuple(one.paths)).isdisjoint(_folders(tuple(other.paths)))
+    return not folders_of(one).isdisjoint(folders_of(other))
+
+
+def folders_of(change: Change) -> frozenset[str]:
+    """The folders whose files it changes."""
+    return _folders(tuple(change.paths))
 
 
 @lru_cache(maxsize=4096)

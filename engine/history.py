@@ -33,6 +33,8 @@ class RunRecord:
     exit_code: int | None = None
     tokens: int = 0
     cost: float = 0.0
+    usage: dict[str, Any] = field(default_factory=dict[str, Any])
+    """The fields of `budget_spent`; empty while nothing is charged."""
     handoff: str = ""
     """Digest of the handoff."""
     summary: str = ""
@@ -183,6 +185,7 @@ def _budget_spent(history: History, event: Event, f: Fields) -> None:
     if (run := history.runs.get(event.run)) is not None:
         run.tokens += f["tokens"]
         run.cost += f["cost"]
+        run.usage = f
 
 
 def _handoff_received(history: History, event: Event, f: Fields) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -338,11 +339,12 @@ class Host:
             await self._survive("look at the files", self._look_at_files(engine))
 
     async def _survive(self, what: str, step: Coroutine[Any, Any, None]) -> None:
-        """A fault of the machine must not end a watcher: it looks again."""
+        """Neither a fault of the machine nor one of ours ends a watcher: the engine would be deaf. It looks again."""
         try:
             await step
-        except (SwarmError, OSError) as error:
-            self.site.log.error("engine", f"could not {what}: {error}")
+        except Exception as error:
+            trace = "" if isinstance(error, SwarmError | OSError) else traceback.format_exc()[-8_000:]
+            self.site.log.error("engine", f"could not {what}: {repr(error) if trace else error}", traceback=trace)
 
     async def _watch_inbox(self, engine: Engine) -> None:
         while True:

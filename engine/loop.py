@@ -6,13 +6,13 @@ One engine per repository, on its own event loop. It decides nothing: the planne
 from __future__ import annotations
 
 import asyncio
-import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from engine.actions import CANCELLABLE, LANES, Action, Record
 from engine.errors import InfrastructureFault, SwarmError
+from engine.failures import failure_of
 from engine.fold import apply
 from engine.journal import Journal
 from engine.log import EngineLog
@@ -166,15 +166,10 @@ class Engine:
 
     async def _failed(self, action: Action, error: Exception) -> None:
         """A fault of the machine, or a bug: journalled with its traceback; the engine goes on without that effect."""
-        expected = isinstance(error, SwarmError)
-        fields = {
-            "effect": action.effect,
-            "error": f"{error}" if expected else f"{type(error).__name__}: {error}",
-            "traceback": "" if expected else "".join(traceback.format_exception(error))[-8_000:],
-        }
-        (self.log.warning if expected else self.log.error)("engine", f"effect failed: {action.effect}: {error}")
+        log = self.log.warning if isinstance(error, SwarmError) else self.log.error
+        log("engine", f"effect failed: {action.effect}: {error}")
         try:
-            await self.emit(NewEvent("effect_failed", fields))
+            await self.emit(failure_of(action, error))
         except InfrastructureFault as fault:
             self._fault = fault
             self.stop()

@@ -78,9 +78,12 @@ class _Effort:
     tokens: int = 0
     cost: float = 0.0
     priced: int = 0
+    counted: int = 0
+    """Runs that told their cost, and their tokens."""
 
     def figures(self, name: str, landed: int) -> Effort:
-        tokens, cost = self.tokens or None, self.cost or None
+        tokens = self.tokens if self.counted else None
+        cost = self.cost if self.priced else None
         return Effort(
             name=name,
             runs=self.runs,
@@ -90,9 +93,10 @@ class _Effort:
             landed=landed,
             tokens=tokens,
             cost=cost,
-            tokens_per_landed=tokens / landed if tokens and landed else None,
-            cost_per_landed=cost / landed if cost and landed else None,
+            tokens_per_landed=tokens / landed if tokens is not None and landed else None,
+            cost_per_landed=cost / landed if cost is not None and landed else None,
             runs_without_cost=max(0, self.runs - self.priced),
+            runs_without_tokens=max(0, self.runs - self.counted),
         )
 
 
@@ -234,7 +238,8 @@ class Tally:
         for effort in self._efforts(f.get("role", ""), f.get("agent", "")):
             effort.tokens += tokens
             effort.cost += cost
-            effort.priced += cost > 0
+            effort.priced += f.get("cost_known", cost > 0)
+            effort.counted += f.get("tokens_known", tokens > 0)
         self._spent.add(self._t(event.at), (self._all.tokens, self._all.cost))
 
     def _proposed(self, event: Event, f: dict[str, Any]) -> None:

@@ -307,7 +307,8 @@ class GuardRequest:
     """A change's own tree against the base it started from.
 
     scripts: paths of what the order's acceptance and repro commands run; they are protected for this order. accepted:
-    path -> digest of files that a person accepted to the byte.
+    path -> digest of files that a person accepted to the byte. named: the globs of `allow` that a person wrote or took
+    on, None: all of them. A file that one of these names in full may change although it is protected.
     """
 
     tree: str
@@ -318,6 +319,7 @@ class GuardRequest:
     work_order: str
     scripts: tuple[str, ...] = ()
     accepted: Mapping[str, str] = field(default_factory=dict[str, str])
+    named: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

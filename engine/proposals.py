@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from engine.checks import check_roadmap
+from engine.masks import is_masked
 from engine.models.handoffs import DesignContract, HandoffError
 from engine.models.roadmap import Item, Roadmap, WorkOrder
 from engine.models.settings import Settings
 from engine.scope import fault
 from engine.text.sanitise import sanitise_line
+from engine.toml_lines import Loc
 
 OWN_PREFIXES = ("plan-", "contract-", "tests-", "stress-", "docs-", "triage-", "build-", "bug-", "restore-", "person-")
 """How ids begin that the swarm makes itself."""
@@ -32,11 +34,16 @@ def checked(
         raise HandoffError(wrong)
     contracts = [order.id for order in proposed if order.kind == "contract"]
     orders = [_placed(order, by, contracts) for order in proposed]
-    whole = Roadmap(item=list(items), work_order=[*(_bare(order) for order in known.values()), *orders])
-    own = {order.id for order in orders}
-    for problem in check_roadmap(whole, settings):
-        if problem.level == "error" and any(f'"{name}"' in problem.what or name in problem.what for name in own):
-            raise HandoffError(f"{sanitise_line(problem.what)}: {sanitise_line(problem.do)}")
+    # The proposed ones first: a circle is told at the first order in it.
+    whole = Roadmap(item=list(items), work_order=[*orders, *(_bare(order) for order in known.values())])
+
+    def place(loc: Loc) -> str:
+        ours = loc[0] == "work_order" and int(loc[1]) < len(orders)
+        return f"your order {int(loc[1]) + 1}" if ours else ""
+
+    for problem in check_roadmap(whole, settings, locate=place):
+        if problem.level == "error" and problem.where:
+            raise HandoffError(f"{problem.where}: {sanitise_line(problem.what)}: {sanitise_line(problem.do)}")
     return orders
 
 
@@ -47,6 +54,8 @@ def _wrong(order: WorkOrder, known: Mapping[str, WorkOrder]) -> str:
         return f"the id {order.id} begins as those that the swarm makes itself: choose another id"
     if order.draft or order.owner:
         return f"work order {order.id} is a draft or somebody's own, so nobody would do it: leave draft and owner away"
+    if secret := [glob for glob in order.allow if is_masked(glob.rpartition("/")[2])]:
+        return f"work order {order.id} names {secret[0]}, which is hidden from agents: only a person may open it"
     if order.role not in _MAY_PROPOSE:
         return f"work order {order.id} is for the role {order.role}, which the swarm calls by itself: leave role away"
     return ""

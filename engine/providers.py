@@ -19,8 +19,10 @@ JITTER_S = 30.0
 """At most added to a reset time, so that not everybody comes back in the same second."""
 UNBELIEVED = 3
 """Limits in a row after which a reset time alone is not believed."""
-AHEAD_MAX_S = 32 * 86_400.0
-"""The longest limit that is known is a month's."""
+BELIEVED_S = 6 * 3_600.0
+"""The longest pause. A reset time is an agent's word: one run that tries costs less than a night on a false one."""
+DOUBTS = 2
+"""So many claims of an order were followed by a run of another one that ended well: its next is not believed."""
 
 _HOSTS = {
     "anthropic.com": "anthropic",
@@ -110,14 +112,14 @@ def why_not(settings: Settings, spending: Spending, provider: str, starting: Col
 def pause_until(now: float, resets_at: float | None, strikes: int, chance: float) -> float:
     """Until when a provider that was at its limit is left alone, in UTC seconds like `now`.
 
-    resets_at: what it said; a time that cannot be one is none. strikes: limits in a row before this one. chance: 0 to
-    1, at random: full jitter (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+    resets_at: what it said; a time that is over is none, and one that is far ahead is not waited for. strikes: limits
+    in a row before this one. chance: 0 to 1, at random: full jitter (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
     """
     backoff = min(MOST_S, BASE_S * 2.0 ** min(strikes, 10))
-    if resets_at is not None and 0 < resets_at - now <= AHEAD_MAX_S:
+    if resets_at is not None and resets_at > now:
         # Whoever was at its limit again and again does not know when it ends.
         least = now + (backoff / 2 if strikes >= UNBELIEVED else LEAST_S)
-        until = max(resets_at, least)
+        until = max(min(resets_at, now + BELIEVED_S), least)
         return until + min(JITTER_S, until - now) * chance
     return now + LEAST_S + chance * backoff
 

@@ -65,13 +65,18 @@ class Typical:
 @dataclass
 class Provider:
     """One that was at its limit. until: UTC seconds; 0 when it is not paused. strikes: limits in a row, without an
-    ordinary end of a run between. asks: it stays paused until a person lets it go on."""
+    ordinary end of a run between. asks: it stays paused until a person lets it go on.
+
+    claims: orders whose runs ended at the limit, with how many of these claims a run of another order was against that
+    ended well afterwards; `open_claims`: those of which none has ended yet."""
 
     until: float = 0.0
     why: str = ""
     since: float = 0.0
     strikes: int = 0
     asks: bool = False
+    claims: dict[str, int] = field(default_factory=dict[str, int])
+    open_claims: list[str] = field(default_factory=list[str])
 
     @property
     def paused(self) -> bool:
@@ -92,3 +97,5 @@ class Spending:
     providers: dict[str, Provider] = field(default_factory=dict[str, Provider])
     memory_room: int | None = None
     """How many more runs the machine's memory has room for; None: as many as are wanted."""
+    used_up: list[str] = field(default_factory=list[str])
+    """Budgets of the night and its roles that let nothing start which could, a sentence each."""

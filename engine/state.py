@@ -62,6 +62,10 @@ class Order:
     why: str = ""
     do: str = ""
     resume: Resume | None = None
+    unfinished: str = ""
+    """The commit of what its last run had done when its provider's limit ended it: the next one goes on from there."""
+    given: str = ""
+    """What its last run was told of that."""
     approval: str = ""
     waits_for: list[str] = field(default_factory=list[str])
     landed: int = 0
@@ -264,6 +268,10 @@ class InForce:
     tokens_per_work_order: int = 0
     quota: dict[str, int] = field(default_factory=dict[str, int])
     """What a run or gate may use, by the names of `limits`; 0: no limit."""
+    budgets: dict[str, float] = field(default_factory=dict[str, float])
+    """What is limited in `[budgets]`, such as `night.tokens` or `role.verifier.cost`."""
+    providers: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    """Role -> the providers of its agent and of those that stand in for it."""
 
 
 @dataclass

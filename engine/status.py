@@ -130,6 +130,9 @@ def status_of(state: State, now: float, *, running: bool, read_only: str = "") -
         ],
         cost=round(state.cost, 4),
         tokens=state.tokens,
+        runs_ended=sum(tally.runs for tally in state.spending.orders.values()),
+        runs_without_cost=sum(tally.untold_cost for tally in state.spending.orders.values()),
+        runs_without_tokens=sum(tally.untold_tokens for tally in state.spending.orders.values()),
         duration_s=round(max(0.0, now - state.started_at), 1) if state.started_at else 0.0,
         running=running,
         paused=state.paused,
@@ -141,6 +144,7 @@ def status_of(state: State, now: float, *, running: bool, read_only: str = "") -
             "tokens_per_work_order": state.in_force.tokens_per_work_order,
             "night": _tally(state.spending.night),
             "roles": {role: _tally(tally) for role, tally in state.spending.roles.items()},
+            "used_up": list(state.spending.used_up),
             "held": {run: {"tokens": h.tokens, "cost": round(h.cost, 4)} for run, h in state.spending.held.items()},
         },
         providers=[
@@ -185,14 +189,25 @@ def golden_status(one: Golden) -> GoldenStatus:
     )
 
 
+def spent_up(state: State) -> bool:
+    """Whether a budget of the night, or of a role in it, lets something not start."""
+    return bool(state.spending.used_up) or _cost_is_spent(state)
+
+
+def _cost_is_spent(state: State) -> bool:
+    most = state.in_force.cost_per_night
+    return most > 0 and most + state.granted_tonight() <= state.cost_tonight
+
+
 def problems_of(state: State) -> list[str]:
     """What a person has to mend, most urgent first, one sentence each."""
-    most = state.in_force.cost_per_night
-    allowed = most + state.granted_tonight()
-    spent = most > 0 and allowed <= state.cost_tonight
+    allowed = state.in_force.cost_per_night + state.granted_tonight()
+    spent = _cost_is_spent(state)
+    asked = next((f"swarm approve {one.id}, " for one in state.more_tonight() if one.status == "pending"), "")
     found = [
         LOW_DISK if state.low_disk else "",
-        f"tonight's {allowed:.2f} are spent: raise limits.cost_per_night, or start again" if spent else "",
+        f"tonight's {allowed:.2f} are spent: {asked}raise limits.cost_per_night, or start again" if spent else "",
+        *state.spending.used_up,
         "paused, so no run starts: swarm resume" if state.paused else "",
         LOW_MEMORY if state.spending.memory_room == 0 else "",
         *(f"{name} is paused ({one.why}): swarm resume" for name, one in state.spending.providers.items() if one.asks),

@@ -137,13 +137,11 @@ def _keys(model: type[BaseModel], loc: Loc) -> list[str]:
 
 
 def _step(annotation: Any, part: str | int) -> Any:
-    if isinstance(part, str) and (model := _model_in(annotation)):
-        for name, field in model.model_fields.items():
-            if part in (name, field.alias):
-                return field.annotation
-        return None
-    arguments = get_args(annotation)
-    return arguments[-1] if get_origin(annotation) in (list, dict) and arguments else None
+    if get_origin(annotation) in (list, dict):
+        return get_args(annotation)[-1]
+    model = _model_in(annotation)
+    fields = model.model_fields.items() if model is not None else ()
+    return next((field.annotation for name, field in fields if part in (name, field.alias)), None)
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

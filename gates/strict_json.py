@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, NoReturn
+from typing import Any
 
 from engine.errors import SwarmError
+from engine.text import strict_json
 
 
 class JsonRefused(SwarmError):
@@ -26,21 +27,6 @@ def digest(value: Any) -> str:
 def parse(raw: bytes) -> Any:
     """The value in `raw`. Raises JsonRefused on duplicate keys, NaN, infinities, bad UTF-8 and bad syntax."""
     try:
-        return json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse)
-    except json.JSONDecodeError as error:
-        raise JsonRefused(f"not plain JSON (line {error.lineno}, column {error.colno})") from error
-    except (UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise JsonRefused("not plain JSON (its bytes or its depth are not those of a text)") from error
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise JsonRefused(f"not plain JSON (the key {key!r} appears twice)")
-        found[key] = value
-    return found
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise JsonRefused(f"not plain JSON ({constant} is no number)")
+        return strict_json.loads(raw)
+    except strict_json.JsonRefused as error:
+        raise JsonRefused(f"not plain JSON ({error})") from error

@@ -7,14 +7,11 @@ from typing import Annotated
 
 import typer
 
+from swarm_tui.options import Json, Repo, State
+
 adr_app = typer.Typer(
     help="The repository's architecture decision records.", no_args_is_help=True, rich_markup_mode=None
 )
-
-Repo = Annotated[
-    Path | None,
-    typer.Option("--repo", help="The repository (default: the one around the current folder).", show_default=False),
-]
 
 
 def _root(repo: Path | None) -> Path:
@@ -24,9 +21,7 @@ def _root(repo: Path | None) -> Path:
 
 
 @adr_app.command("list")
-def list_records(
-    repo: Repo = None, as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False
-) -> None:
+def list_records(repo: Repo = None, state: State = None, as_json: Json = False) -> None:
     """Number, status and title of each."""
     from swarm_tui.adrs import folder_of, records
 
@@ -45,7 +40,11 @@ def list_records(
 
 
 @adr_app.command()
-def show(number: Annotated[str, typer.Argument(help="As `swarm adr list` shows it.")], repo: Repo = None) -> None:
+def show(
+    number: Annotated[str, typer.Argument(help="As `swarm adr list` shows it.")],
+    repo: Repo = None,
+    state: State = None,
+) -> None:
     """The text of one."""
     from swarm_tui.adrs import show as text_of
 
@@ -53,7 +52,11 @@ def show(number: Annotated[str, typer.Argument(help="As `swarm adr list` shows i
 
 
 @adr_app.command()
-def new(title: Annotated[str, typer.Argument(help="What is decided, in a line.")], repo: Repo = None) -> None:
+def new(
+    title: Annotated[str, typer.Argument(help="What is decided, in a line.")],
+    repo: Repo = None,
+    state: State = None,
+) -> None:
     """Begin one under the next number, where the repository keeps them. It is yours to write and to commit."""
     from swarm_tui.adrs import new as begin
 

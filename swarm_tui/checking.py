@@ -22,7 +22,7 @@ from engine.text.sanitise import sanitise_line
 from swarm_tui.checking_remote import remote_problems
 from swarm_tui.place import Place, find_place
 from swarm_tui.shaking_hands import Handshakes, shake_hands
-from swarm_tui.wanted import missing_programs, wanted_programs
+from swarm_tui.wanted import missing_programs, needed_agents, wanted_programs
 
 
 def check_repository(repo: Path | None, state: Path | None, *, as_json: bool) -> int:
@@ -124,10 +124,12 @@ def _orders(orders: Sequence[WorkOrder]) -> list[Problem]:
 
 
 def _programs(settings: Settings) -> list[Problem]:
+    """An error for a gate, and for an agent that some role needs."""
     found: list[Problem] = []
+    idle = {f"agent {name}" for name in settings.agents} - {f"agent {name}" for name in needed_agents(settings)}
     for whose, error in missing_programs(settings, list(settings.agents)):
         what, _, do = str(error).rpartition(": ")
-        found.append(Problem(where=whose, what=what or do, do=do))
+        found.append(Problem(where=whose, what=what or do, do=do, level="warning" if whose in idle else "error"))
     return found
 
 

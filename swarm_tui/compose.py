@@ -30,7 +30,7 @@ from engine.sandbox.choose import choose_sandbox
 from engine.text.known import known_secrets
 from engine.text.redact import Redactor
 from swarm_tui.place import Place
-from swarm_tui.wanted import missing_programs
+from swarm_tui.wanted import missing_programs, needed_agents
 
 if TYPE_CHECKING:
     from gates.sign import Signer
@@ -188,8 +188,9 @@ def make_wings(
 
 
 def refuse_missing_programs(settings: Settings) -> None:
-    """Before a night depends on them. Raises UserError for the first gate or agent whose program is not there."""
-    for whose, error in missing_programs(settings, list(dict.fromkeys(settings.roles.values()))):
+    """Before a night depends on them. Raises UserError for the first gate or agent whose program is not there, those
+    that stand in for others included."""
+    for whose, error in missing_programs(settings, needed_agents(settings)):
         raise UserError(f"{whose} in swarm.toml cannot run: {error}") from error
 
 

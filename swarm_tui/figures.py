@@ -17,6 +17,7 @@ from engine.metrics import Tally
 from engine.models.metrics import Effort, FlakyTest, GateTime, Metrics, Share, Spread
 from engine.text.sanitise import sanitise_line
 from swarm_tui.place import find_folders
+from swarm_tui.spent import UNKNOWN, at_least, sum_text
 
 WIDTH = 80
 LABEL = 24
@@ -24,7 +25,6 @@ SPARK = 20
 RAMP = "▁▂▃▄▅▆▇█"
 PLAIN_RAMP = "_.:-=+*#"
 """For terminals whose encoding has no blocks."""
-UNKNOWN = "unknown"
 MOST_FLAKY = 20
 """Flaky tests that are listed; `--json` has all of them."""
 
@@ -151,7 +151,8 @@ def number(value: float | None, digits: int = 0) -> str:
 
 def _row(label: str, told: str, spark: str = "") -> str:
     left = f"  {_cell(label, LABEL)}  "
-    return f"{left}{told:<31} {spark}".rstrip() if spark else f"{left}{told}"
+    fits = len(told) < WIDTH - LABEL - 4 - SPARK
+    return f"{left}{told:<31} {spark}".rstrip() if spark and fits else f"{left}{told}"
 
 
 def _cell(text: str, width: int) -> str:
@@ -263,13 +264,12 @@ def _effort(m: Metrics, ramp: str) -> list[str]:
     lines = [
         "",
         "Effort",
-        _row("cost", number(told.cost, 2), spark),
-        _row("cost a landed change", number(told.cost_per_landed, 2)),
-        _row("tokens a landed change", number(told.tokens_per_landed)),
+        _row("cost", sum_text(number(told.cost, 2), runs=told.runs, unknown=told.runs_without_cost), spark),
+        _row("tokens", sum_text(number(told.tokens), runs=told.runs, unknown=told.runs_without_tokens)),
+        _row("cost a landed change", least(told.cost_per_landed, told.runs_without_cost, 2)),
+        _row("tokens a landed change", least(told.tokens_per_landed, told.runs_without_tokens)),
         _row("attempts a work order", number(told.attempts_per_work_order, 2)),
     ]
-    if told.runs_without_cost:
-        lines.append(_row("runs that told no cost", f"{told.runs_without_cost} of {told.runs}"))
     if not m.by_role and not m.by_agent:
         return lines
     head = f"  {'':<20}{'runs':>6}{'orders':>8}{'attempts':>10}{'landed':>8}{'cost each':>11}{'tokens each':>13}"
@@ -282,12 +282,22 @@ def _effort_row(what: str, each: Effort) -> str:
     return (
         f"  {_cell(f'{what} {each.name}', 20)}{each.runs:>6}{each.work_orders:>8}"
         f"{_short(each.attempts_per_work_order, 2):>10}{each.landed:>8}"
-        f"{_short(each.cost_per_landed, 2):>11}{_short(each.tokens_per_landed, 0):>13}"
+        f"{_least(each.cost_per_landed, each.runs_without_cost, 2):>11}"
+        f"{_least(each.tokens_per_landed, each.runs_without_tokens, 0):>13}"
     )
 
 
 def _short(value: float | None, digits: int) -> str:
     return "?" if value is None else number(value, digits)
+
+
+def _least(value: float | None, unknown: int, digits: int) -> str:
+    return "?" if value is None else least(value, unknown, digits)
+
+
+def least(value: float | None, unknown: int, digits: int = 0) -> str:
+    """A figure that lacks what `unknown` runs did not tell."""
+    return UNKNOWN if value is None else at_least(number(value, digits), unknown)
 
 
 def _gates(gates: Sequence[GateTime], ramp: str) -> list[str]:

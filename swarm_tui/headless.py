@@ -285,6 +285,8 @@ def summary_text(status: Status) -> Text:
                 f"\nneeds you: {order.id}: {sanitise_line(order.why)}\n           → {sanitise_line(order.do)}",
                 style="yellow",
             )
+    for problem in status.problems:
+        text.append(f"\nneeds you: {sanitise_line(problem)}", style="yellow")
     if status.unproven:
         text.append(f"\nunproven commits by people: {', '.join(c[:10] for c in status.unproven)}", style="yellow")
     if status.publish_pending:

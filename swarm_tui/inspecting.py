@@ -20,6 +20,7 @@ from engine.text.sanitise import sanitise, sanitise_bytes, sanitise_line
 from swarm_tui.guarding import quota_words, sandbox_words
 from swarm_tui.place import find_folders, find_place
 from swarm_tui.pull_requests import pull_request_line
+from swarm_tui.spent import status_lines
 
 FOLLOW_S = 0.2
 SHOWN_DENIALS = 3
@@ -81,11 +82,12 @@ def print_status(repo: Path | None, state: Path | None, *, as_json: bool) -> Non
     ]
     lines += [f"publish    pending: {sanitise_line(status.publish_pending)}"] if status.publish_pending else []
     lines += [pull_request_line(request) for request in status.pull_requests]
+    lines += [
+        sanitise_line(f"provider   {one.provider} is paused until {one.until or 'swarm resume'}: {one.why}")
+        for one in status.providers
+    ]
     lines += [f"problem    {sanitise_line(problem)}" for problem in status.problems]
-    if status.cost or status.tokens:
-        lines.append(
-            f"cost       {status.cost:.2f} of {status.budgets['cost_per_night']:.2f} tonight, {status.tokens} tokens"
-        )
+    lines += status_lines(status)
     sys.stdout.write("\n".join(lines) + "\n")
 
 

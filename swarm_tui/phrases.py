@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from engine.models.event import Event, utc_text
+from engine.models.event import Event
 from engine.status import BOOTSTRAP, LOW_DISK
 from engine.text.sanitise import sanitise_line
 from swarm_tui.pull_requests import state_words
+from swarm_tui.room import words
 
 Fields = dict[str, Any]
 
@@ -68,7 +69,15 @@ def _run_finished(_event: Event, f: Fields) -> Phrase | None:
     if result == "asked":
         return None
     kept = f"; its files are kept as {_short(f['kept'])}" if f.get("kept") else ""
+    if result == "limit":
+        return Phrase("‖", "", f"{f['reason']}; no attempt is lost{kept}", "attention")
     return Phrase("✘", "", f"run ended as {result}: {f['reason']}{kept}", "bad")
+
+
+def _budget_used_up(_event: Event, f: Fields) -> Phrase:
+    if not f["said"]:
+        return Phrase("▶", "engine", "the budgets have room again", "plain")
+    return Phrase("‖", "engine", "; ".join(f["said"]), "attention")
 
 
 def _acceptance_checked(_event: Event, f: Fields) -> Phrase | None:
@@ -163,7 +172,10 @@ _PHRASES: dict[str, Callable[[Event, Fields], Phrase | None]] = {
     ),
     "acceptance_checked": _acceptance_checked,
     "run_started": lambda e, f: Phrase(
-        "▶", "", f"attempt {f['attempt']} by {f['agent']}{_as_role(f['role'])} on main {_short(f['base'])}"
+        "▶",
+        "",
+        f"attempt {f['attempt']} by {f['agent']}{_as_role(f['role'])} on main {_short(f['base'])}"
+        + (f"; {f['given']}" if f.get("given") else ""),
     ),
     "run_finished": _run_finished,
     "run_interrupted": lambda e, f: Phrase("·", "", f"interrupted ({f['why']}); it will be run again", "attention"),
@@ -261,9 +273,10 @@ _PHRASES: dict[str, Callable[[Event, Fields], Phrase | None]] = {
     "provider_paused": lambda e, f: Phrase(
         "‖",
         f.get("provider") or f["agent"],
-        f"paused until {'a person resumes it' if f.get('asks') else utc_text(f['until'])}: {f['reason']}",
+        f"paused until {'a person resumes it' if f.get('asks') else words.moment(f['until'], e.at)}: {f['reason']}",
         "attention",
     ),
+    "budget_used_up": _budget_used_up,
     "provider_resumed": lambda e, f: Phrase("▶", f["provider"], "its pause is over; one run tries it first", "plain"),
     "suspended": lambda e, f: Phrase("z", "engine", f"the machine slept for {f['gap_s']} s", "attention"),
 }

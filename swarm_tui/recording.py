@@ -7,6 +7,7 @@ This is how the demo lies on disk too.
 
 from __future__ import annotations
 
+import base64
 import os
 import sys
 import time
@@ -27,7 +28,7 @@ from engine.text.known import known_secrets
 from engine.text.redact import Redactor
 from engine.text.sanitise import sanitise_line
 from roles.agents.script_format import parse_script
-from roles.agents.script_writer import script_text, toml_of
+from roles.agents.script_writer import Step, script_text, toml_of
 from swarm_tui.place import find_place
 from swarm_tui.recorded_actions import Actions, Recorder, actions_of
 from swarm_tui.room.recording import JournalRecording, Night, nights_of
@@ -129,11 +130,21 @@ def _write_scripts(folder: Path, actions: Actions, night: Night, settings: Setti
     for order, attempts in actions.scripts.items():
         head = f"What was done for {order} in the night of {at}, kept by `swarm record`."
         text = script_text(attempts, head)
-        if any(value in text for value in secrets.values()):
-            text = redactor.redact(text)
+        bare = [[_bare(step, redactor) for step in steps] for steps in attempts]
+        if bare != attempts or redactor.known_in(text):
+            text = redactor.redact(script_text(bare, head))
             actions.left_out.append(f"{order}: a secret of yours, which an agent wrote down")
         parse_script(text, f"{order}.toml")
         (folder / f"{order}.toml").write_text(text, encoding="utf-8", newline="\n")
+
+
+def _bare(step: Step, redactor: Redactor) -> Step:
+    """The step without secrets in what is no text: in the script a piece of it would leave no base64."""
+    packed = step["edit"].get("base64") if "edit" in step else None
+    data = base64.b64decode(packed) if packed else b""
+    if not redactor.known_in(data.decode("utf-8", "surrogateescape")):
+        return step
+    return {"edit": {**step["edit"], "base64": base64.b64encode(redactor.redact_bytes(data)).decode("ascii")}}
 
 
 # -- the repository ----------------------------------------------------------------------------------------------------
@@ -183,6 +194,7 @@ def _played_settings(repo: Path, settings: Settings, idle_s: float) -> str | Non
     roles = sorted({*was.roles, *settings.roles, cast("RoleName", "implementer")})
     document["roles"] = dict.fromkeys(roles, AGENT)
     document["agents"] = {AGENT: {"kind": "script", "scripts": f"../{SCRIPTS}"}}
+    document.pop("providers", None)  # of agents that are not asked
     document.setdefault("limits", {})["run_idle"] = f"{idle_s:g}s"
     if not inside:
         document.setdefault("project", {})["publish"] = "local"

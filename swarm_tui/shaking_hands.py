@@ -37,6 +37,7 @@ from engine.text.known import known_secrets
 from engine.text.redact import Redactor
 from engine.text.sanitise import sanitise_line
 from swarm_tui.finding_agents import usage_of, version_of
+from swarm_tui.wanted import needed_agents
 
 WALL_S = 60.0
 """How long one agent may take; they are asked side by side. Those on Node took 10 seconds, and 40 on a busy machine."""
@@ -106,12 +107,13 @@ class Handshakes:
         return said
 
     def problems(self, settings: Settings) -> list[Problem]:
-        """Agents that do not answer: an error where a role is theirs."""
+        """Agents that do not answer: an error where a role is theirs, or they stand in for one whose it is."""
         found: list[Problem] = []
+        needed = needed_agents(settings)
         for each in self.agents:
             where = f"agent {each.name}"
             if each.answers is False:
-                level = "error" if each.name in settings.roles.values() else "warning"
+                level = "error" if each.name in needed else "warning"
                 do = "start it by hand, log in if it wants that, and look at its env, home and network"
                 found.append(Problem(where=where, what=f"it does not answer: {each.why}", do=do, level=level))
         return found
@@ -214,7 +216,7 @@ class _Hands:
         )
 
     async def _command(self, known: Handshake, settings: AgentSettings) -> Handshake:
-        from roles.agents.command import Command, SideFolder, environment_of, policy_of
+        from roles.agents.command import Command, SideFolder, environment_of, spec_of
 
         argv = version_of(settings.run)
         program = await asyncio.to_thread(self.programs.resolve, settings.run[0])
@@ -225,17 +227,7 @@ class _Hands:
         await asyncio.to_thread(side.prepare, run, self.redactor)
         environment = environment_of(settings, side)
         command = Command((str(program.path), *argv[1:]), program.roots)
-        spec = ProcessSpec(
-            run_id=run.run_id,
-            argv=command.argv,
-            cwd=run.workspace,
-            env=environment.values,
-            folder=run.folder,
-            wall_s=run.wall_s,
-            policy=policy_of(run, command),
-            secrets=environment.secrets,
-        )
-        ended = await self.executor.run(spec)
+        ended = await self.executor.run(await asyncio.to_thread(spec_of, run, command, side, environment))
         said = await asyncio.to_thread(_said, ended.log)
         right = ended.end == "exited" and ended.exit_code == 0
         how = f"exit code {ended.exit_code}" if ended.end == "exited" else f"{ended.end} {ended.note}".strip()
@@ -279,18 +271,24 @@ class _Hands:
 
 
 def _model(known: Handshake, settings: AgentSettings) -> Handshake:
-    """`GET /models`, as OpenAI-compatible servers and Anthropic's API have it. Costs nothing."""
+    """The list of models, as OpenAI-compatible servers and Anthropic's API have it. Costs nothing. Asked as in a run:
+    at the same address, with the same key. Raises UserError where a run would."""
     import httpx
 
-    values = allowed_environment(settings.env).secrets
-    key = next((value for name, value in values.items() if name.endswith(("KEY", "TOKEN"))), "")
+    from roles.agents.model import KEYS, address_of, refuse_without_packages
+
+    refuse_without_packages()
+    api, base, _ = address_of(settings.base_url, settings.model)
+    key = allowed_environment(settings.env).values.get(KEYS[api], "")
     headers = {"authorization": f"Bearer {key}", "x-api-key": key, "anthropic-version": "2023-06-01"} if key else {}
+    address = f"{base.rstrip('/')}/{'v1/' if api == 'anthropic' else ''}models"
     try:
-        answer = httpx.get(f"{settings.base_url.rstrip('/')}/models", headers=headers, timeout=LIST_S, trust_env=False)
+        answer = httpx.get(address, headers=headers, timeout=LIST_S, trust_env=False)
         rows: Any = answer.raise_for_status().json()
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        why = sanitise_line(f"{settings.base_url} does not list its models ({error})")[:WORDS]
-        return replace(known, answers=False, why=why)
+        why = sanitise_line(f"{base} does not list its models ({error})")[:WORDS]
+        missing = isinstance(error, httpx.HTTPStatusError) and error.response.status_code in (404, 405)
+        return replace(known, answers=None if missing else False, why=why)
     listed = _object(rows).get("data")
     ids = [str(_object(row).get("id")) for row in cast("list[Any]", listed)] if isinstance(listed, list) else []
     there = settings.model in ids

@@ -239,6 +239,26 @@ def _agents(installed: Sequence[FoundAgent], python: str) -> str:
 # `swarm check` then shakes hands with it and says what it can.
 #[roles]
 #implementer = {_quoted(first)}  # the agent that does the work orders
+# Each role that is named here is called by itself, and its runs cost as well. One without an agent is left out.
+#coordinator = {_quoted(first)}  # plans items of the roadmap that have no work orders yet
+#architect = {_quoted(first)}  # settles interfaces before that, as a contract
+#verifier = {_quoted(first)}  # writes the tests of a work order beside its implementer
+#builder = {_quoted(first)}  # makes slow gates faster
+#triager = {_quoted(first)}  # sorts failures that come again
+#scribe = {_quoted(first)}  # keeps decisions and docs up to date
+
+#[coordinator]
+#accept = false  # true: work orders that agents propose are taken on without you, unless they loosen something
+
+#[verifier]
+#oracle = ["reference", "--print"]  # a command whose behaviour is right: tests are derived from what it prints
+
+# BUDGETS, beside those of [limits]: tokens, cost, turns, wall (time) and runs. What is used up starts nothing more.
+#[budgets.night]
+#tokens = 50000000  # of all runs since the engine started
+
+#[budgets.role.verifier]
+#cost = 10.0  # of one role in a night
 """
     ]
     blocks += [_agent(agent) for agent in installed]

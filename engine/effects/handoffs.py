@@ -17,6 +17,7 @@ from engine.models.event import NewEvent
 from engine.models.handoffs import Abort, Changing, DesignContract, Handoff, HandoffError, Proposing, Tests
 from engine.models.settings import RoleName
 from engine.planner.roles import TEST_FILES, contracts_of, role_of, tests_of
+from engine.ports import GuardRequest
 from engine.proposals import boundaries, checked
 from engine.scope import matches
 from engine.state import Change, Order, State
@@ -35,13 +36,15 @@ class NotTaken(HandoffError):
 
 
 # -- what an agent is told beside its order --------------------------------------------------------------------------
+# Asked in threads, while events go on being folded: all orders are looked at in a copy of the list.
 
 
 def contract_of(world: World, order: Order) -> dict[str, Any]:
     """The landed Design Contracts that the order stands under, by the orders that made them. Raises SwarmError when the
     artifact of one is gone."""
-    found = contracts_of(world.state(), order.spec)
-    return {one.spec.id: json.loads(world.artifacts.get(one.handoff)) for one in found}
+    found = {one.spec.id: world.artifacts.get_json(one.handoff) for one in contracts_of(world.state(), order.spec)}
+    # Where nobody is the architect, implementers do such orders, and what they hand in is no contract.
+    return {ident: fields for ident, fields in found.items() if "interfaces" in fields}
 
 
 def about_of(world: World, order: Order) -> dict[str, Any]:
@@ -49,7 +52,7 @@ def about_of(world: World, order: Order) -> dict[str, Any]:
     state, settings = world.state(), world.settings()
     role = role_of(order.spec, settings.roles)
     if role == "coordinator":
-        rows = [(each.spec, each.phase) for each in state.orders.values() if each is not order]
+        rows = [(each.spec, each.phase) for each in list(state.orders.values()) if each is not order]
         return {
             "orders": [
                 {"id": spec.id, "title": spec.title, "kind": spec.kind, "phase": phase}
@@ -114,8 +117,8 @@ def _summary(said: Handoff) -> str:
 
 def _proposed(world: World, order: Order, said: Proposing) -> list[NewEvent]:
     state = world.state()
-    known = {ident: each.spec for ident, each in state.orders.items()}
-    orders = checked(said.orders, order.spec, known, state.items.values(), world.settings())
+    known = {each.spec.id: each.spec for each in list(state.orders.values())}
+    orders = checked(said.orders, order.spec, known, list(state.items.values()), world.settings())
     return [
         NewEvent(
             "work_order_added",
@@ -144,6 +147,17 @@ def _tests(order: Order, said: Tests, harvest: Harvest) -> NewEvent:
         "later": [sanitise_line(each) for each in (*said.stress, *said.goldens)],
     }
     return NewEvent("work_order_done", fields)
+
+
+async def refused_tests(world: World, order: Order, said: Handoff | None, harvest: Harvest | None) -> str:
+    """Why the guards would refuse the change that these tests join, for who wrote them: the other could not mend it."""
+    if not isinstance(said, Tests) or not order.tests_for or harvest is None:
+        return ""
+    base = await asyncio.to_thread(world.hub.tree_of, harvest.base_commit)
+    allow, deny = tuple(order.spec.allow), tuple(order.spec.deny)
+    request = GuardRequest(harvest.tree, base, allow, deny, world.settings().guards, order.spec.id, named=())
+    denied = [result for result in await world.ports.gates.guard(request) if not result.ok]
+    return sanitise_line(f"the guard {denied[0].rule} refuses it: {denied[0].reason}") if denied else ""
 
 
 def proposal(run: str, harvest: Harvest, said: Changing, agent: str) -> dict[str, Any]:

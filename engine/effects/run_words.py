@@ -43,7 +43,7 @@ def network_words(order: Order) -> list[str]:
 
 def why_of(result: AgentResult) -> str:
     said = {
-        "failed": f"the agent ended with exit code {result.exit_code}",
+        "failed": f"the agent ended with exit code {result.exit_code}" if result.exit_code else "the agent failed",
         "timeout": "the agent ran into its wall time and was stopped",
         "idle": "the agent did nothing for too long and was stopped",
         "lost": "the agent's process was lost",

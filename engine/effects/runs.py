@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.actions import StartRun
 from engine.effects import spending
-from engine.effects.handoffs import NotTaken, about_of, contract_of, given_tree, proposal, said_of
+from engine.effects.going_on import kept_files
+from engine.effects.handoffs import NotTaken, about_of, contract_of, given_tree, proposal, refused_tests, said_of
 from engine.effects.leavings import clear_all_leavings, clear_leavings
 from engine.effects.operations import ask, execute_granted, why_in_vain
 from engine.effects.run_words import denied, network_words, why_of
 from engine.effects.watching import watched
 from engine.effects.world import KEEP_WORDS, World, quota
 from engine.errors import SwarmError, UserError
+from engine.failures import failure_of, why_failed
 from engine.git.workspaces import Harvest, Workspace, Workspaces
 from engine.models.event import NewEvent
 from engine.models.handoffs import Abort, Changing, Handoff, HandoffError
-from engine.models.settings import RoleName
+from engine.models.settings import Budget, RoleName
 from engine.models.task import GrantedOperation, Operation
 from engine.models.usage import added
-from engine.planner.budgets import rest
+from engine.planner.budgets import expected, rest
 from engine.planner.roles import role_of
 from engine.ports import AgentResult, AgentRun, TaskRequest
 from engine.state import Order
@@ -31,6 +32,8 @@ from engine.text.sanitise import sanitise, sanitise_line
 
 RETURNED_MAX = 2
 """How often an invalid handoff is returned to its agent, with what is wrong."""
+LOG_RATE = 5_000_000
+"""Bytes a second, over ten seconds, that an agent may say. No model writes a hundredth of that."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +55,16 @@ async def start_run(world: World, action: StartRun) -> None:
     order = state.orders[action.order]
     role = role_of(order.spec, settings.roles)
     base = order.resume.base if order.resume else state.main
-    held = spending.started(spending.reserve(world, order, role))
+    held = spending.started(expected(state, settings, order, role, action.agent))
+    given = await asyncio.to_thread(kept_files, world.hub, order, base)
     fields = {"attempt": order.attempts + 1, "role": role, "base": base, **held}
+    fields |= {"goes_on": given.kept, "given": given.said}
     workspace: Workspace | None = None
     try:
         await world.emit(NewEvent("run_started", fields, work_order=action.order, run=action.run))
         _require_sandbox(world, order)
-        over = order.resume.tree if order.resume else await asyncio.to_thread(given_tree, world.hub, state, order, base)
+        over = given.tree or (order.resume.tree if order.resume else None)
+        over = over or await asyncio.to_thread(given_tree, world.hub, state, order, base)
         workspace = await asyncio.to_thread(world.workspaces.create, action.run, base, over)
         granted = await execute_granted(world, order, workspace, action.run)
         result, taken = await _handed(world, order, workspace, action.run, granted)
@@ -71,12 +77,12 @@ async def start_run(world: World, action: StartRun) -> None:
         await _interrupted(world, action, workspace, str(error), parked)
         return
     except Exception as error:
-        why = str(error) if isinstance(error, SwarmError) else f"{type(error).__name__}: {error}"
-        # Once it is told, nobody desires this run any more, and it is cancelled; its failure has to count all the same,
-        # or the next one would follow at once, for ever.
-        with contextlib.suppress(asyncio.CancelledError):
-            await _to_the_end(_interrupted(world, action, workspace, why))
-        raise
+        log = world.log.warning if isinstance(error, SwarmError) else world.log.error
+        log("engine", f"effect failed: {action.effect}: {error}", run=action.run)
+        # Its failure counts in the moment in which the run is over, or the next one would begin at once.
+        failed = failure_of(action, error)
+        await _to_the_end(_interrupted(world, action, workspace, why_failed(error), failed=failed))
+        return
     await _to_the_end(_conclude(world, order, action.run, workspace, result, taken))
 
 
@@ -100,13 +106,13 @@ async def _handed(
     world: World, order: Order, workspace: Workspace, run: str, granted: list[GrantedOperation]
 ) -> tuple[AgentResult, _Taken]:
     """Let the agent work until it hands in what can be taken: an invalid handoff is returned to it, in the same
-    workspace and within the run's wall time, at most RETURNED_MAX times."""
+    workspace and within the run's budget, at most RETURNED_MAX times."""
     settings = world.settings()
     role = role_of(order.spec, settings.roles)
     taken = _Taken(role, spending.agent_of(world, run))
     result: AgentResult | None = None
+    most = left = _within(rest(world.state(), settings, order), settings.limits.run_wall)
     for returned in range(RETURNED_MAX + 1):
-        left = settings.limits.run_wall - (result.duration_s if result else 0.0)
         ended = await _perform(world, order, workspace, run, granted, taken, returned, left)
         result = _both(result, ended) if result is not None else ended
         if result.end != "done":
@@ -115,10 +121,25 @@ async def _handed(
                 result = replace(result, note=note)
             break
         taken, final = await asyncio.to_thread(_take, world, order, workspace, result, taken)
-        if taken.said is not None or final or result.duration_s >= settings.limits.run_wall:
+        if why := await refused_tests(world, order, taken.said, taken.harvest):
+            taken, final = replace(taken, said=None, events=[], why=why), False
+        rest_of_it = _after(most, result)
+        if taken.said is not None or final or rest_of_it is None:
             break
+        left = rest_of_it
     assert result is not None
     return result, taken
+
+
+def _within(most: Budget, wall_s: float) -> Budget:
+    return most.model_copy(update={"wall": min(wall_s, most.wall or wall_s)})
+
+
+def _after(most: Budget, used: AgentResult) -> Budget | None:
+    """What is left of a run's budget for an agent that is started again; None when a part of it is used up."""
+    took = {"tokens": used.usage.tokens or used.tokens, "cost": used.cost, "turns": used.turns, "wall": used.duration_s}
+    left = {name: getattr(most, name) - (amount or 0) for name, amount in took.items() if getattr(most, name)}
+    return most.model_copy(update=left) if all(each > 0 for each in left.values()) else None
 
 
 def _both(first: AgentResult, then: AgentResult) -> AgentResult:
@@ -161,7 +182,7 @@ async def _perform(
     granted: Sequence[GrantedOperation],
     taken: _Taken,
     returned: int,
-    wall_s: float,
+    most: Budget,
 ) -> AgentResult:
     settings = world.settings()
     agent = settings.agents.get(taken.agent)
@@ -177,12 +198,11 @@ async def _perform(
         role=taken.role,
         order=order.spec,
         attempt=order.attempts + 1,
-        feedback=[*again, *order.feedback, *network_words(order)],
+        feedback=[*again, *([order.given] if order.given else []), *order.feedback, *network_words(order)],
         granted=granted,
         contract=await asyncio.to_thread(contract_of, world, order),
         about=await asyncio.to_thread(about_of, world, order),
     )
-    most = rest(world.state(), settings, order)
     one = AgentRun(
         run_id=f"{run}.returned{returned}" if returned else run,
         agent=taken.agent,
@@ -192,10 +212,10 @@ async def _perform(
         side=side,
         folder=folder,
         readable=(world.folders.base / "objects",),
-        wall_s=min(wall_s, most.wall or wall_s),
+        wall_s=most.wall,
         idle_s=settings.limits.run_idle,
         hosts=tuple(order.hosts),
-        quota=quota(settings.limits),
+        quota=replace(quota(settings.limits), log_rate=LOG_RATE),
         most=most,
         without=settings.sandbox.without,
     )
@@ -209,8 +229,10 @@ async def _interrupted(
     workspace: Workspace | None,
     why: str = "the engine stopped it",
     parked: dict[str, Any] | None = None,
+    failed: NewEvent | None = None,
 ) -> None:
-    """Not the agent's doing: the attempt is not counted, the files are kept. `parked`: it waits for a person."""
+    """Not the agent's doing: the attempt is not counted, the files are kept. `parked`: it waits for a person. `failed`:
+    what counts a fault of the machine."""
     # Without a workspace: an engine may have died between keeping its files and saying so.
     kept = await asyncio.to_thread(world.hub.kept, action.run) or ""
     if workspace is not None:
@@ -222,28 +244,33 @@ async def _interrupted(
             world.log.error("run", f"workspace kept in place: {error}", run=action.run)
     charged = await asyncio.to_thread(spending.interrupted, world, action.run)
     await asyncio.to_thread(clear_leavings, world.folders.runs / action.run)
+    order = world.state().orders.get(action.order)
+    under_way = order is not None and order.phase == "running"  # or parked or cancelled, which stays
     await world.emit(
         *charged,
         NewEvent(
             "run_finished", _finished("interrupted", False, why, kept, None), work_order=action.order, run=action.run
         ),
-        NewEvent("run_interrupted", {"why": why}, work_order=action.order, run=action.run),
+        *([NewEvent("run_interrupted", {"why": why}, work_order=action.order, run=action.run)] if under_way else []),
         *([NewEvent("work_order_parked", parked, work_order=action.order)] if parked else []),
+        *([failed] if failed else []),
     )
 
 
 async def recover_runs(world: World) -> None:
     """At start: runs that were under way when the engine died. Their files are kept, their orders go back to ready, and
     workspaces that were not yet removed, or only half made, go."""
-    for order in list(world.state().orders.values()):
-        if order.phase == "running" and order.run:
-            workspace = await asyncio.to_thread(world.workspaces.open, order.run)
-            action = StartRun(f"run:{order.run}", f"dispatch:{order.spec.id}", order.spec.id, order.run)
-            await _interrupted(world, action, workspace, "the engine was not running")
-        elif order.phase == "running":
-            await world.emit(
-                NewEvent("run_interrupted", {"why": "the engine was not running"}, work_order=order.spec.id)
-            )
+    why = "the engine was not running"
+    state = world.state()
+    # What is held for a run is freed by its end alone, also when its order was parked or cancelled meanwhile.
+    runs = {run: held.order for run, held in state.spending.held.items()}
+    runs |= {order.run: order.spec.id for order in state.orders.values() if order.phase == "running" and order.run}
+    for run, ident in runs.items():
+        workspace = await asyncio.to_thread(world.workspaces.open, run)
+        await _interrupted(world, StartRun(f"run:{run}", f"dispatch:{ident}", ident, run), workspace, why)
+    for order in list(state.orders.values()):
+        if order.phase == "running" and not order.run:
+            await world.emit(NewEvent("run_interrupted", {"why": why}, work_order=order.spec.id))
     await asyncio.to_thread(_tidy, world.workspaces)
     await asyncio.to_thread(clear_all_leavings, world.folders.runs)
 
@@ -258,18 +285,22 @@ def _tidy(workspaces: Workspaces) -> None:
 async def _conclude(
     world: World, order: Order, run: str, workspace: Workspace, result: AgentResult, taken: _Taken
 ) -> None:
+    charge = spending.charge(world, run, result)
     try:
         harvest = taken.harvest if result.end == "done" else None
         harvest = harvest or await asyncio.to_thread(world.workspaces.harvest, workspace)
     except SwarmError as error:
-        fields = {"change": "", "reasons": [f"the workspace could not be harvested: {error}"]}
-        ended = NewEvent(
-            "run_finished", _finished("failed", True, str(error), "", result), work_order=order.spec.id, run=run
-        )
-        await world.emit(ended, NewEvent("change_rejected", fields, work_order=order.spec.id, run=run))
+        drafts = [*charge.events, *denied(result)]
+        if result.end == "limit":
+            drafts.append(NewEvent("run_finished", _finished("limit", False, str(error), "", result)))
+            drafts += spending.limited(world, order, run, why_of(result), result)
+        else:
+            drafts.append(NewEvent("run_finished", _finished("failed", True, str(error), "", result)))
+            reasons = [f"the workspace could not be harvested: {error}"]
+            drafts += [NewEvent("change_rejected", {"change": "", "reasons": reasons}), *charge.parked(order)]
+        await world.emit(*(NewEvent(d.kind, d.fields, work_order=order.spec.id, run=run) for d in drafts))
         await asyncio.to_thread(clear_leavings, world.folders.runs / run)
         return  # the workspace stays: what could not be harvested is not deleted
-    charge = spending.charge(world, run, result)
     drafts = [*charge.events, *denied(result)]
     if result.end == "asked" and result.asked is not None:
         drafts += await _asked(world, order, run, result, result.asked, harvest)

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from pydantic import ValidationError
+
 from engine.effects.world import World
 from engine.models.event import NewEvent
-from engine.models.settings import ProviderSettings, RoleName
+from engine.models.settings import ProviderSettings
 from engine.models.usage import Usage, count, dollars, told
-from engine.planner.budgets import expected
 from engine.ports import AgentResult
-from engine.providers import agent_for, pause_until, provider_of
+from engine.providers import DOUBTS, pause_until, provider_of
 from engine.spending_state import Held, Provider
 from engine.state import Order
 from engine.text.sanitise import sanitise_line
@@ -24,16 +25,10 @@ USAGE_MAX_BYTES = 4_096
 WHY_CHARS = 300
 TOKENS_AT_ONCE, TOKENS_A_SECOND = 5_000_000, 100_000
 COST_AT_ONCE, COST_A_SECOND = 50.0, 0.5
+TURNS_AT_ONCE, TURNS_A_SECOND = 1_000, 10
 """What a run can have used at most: so much, and so much for each second that it ran. Several times what the fastest
 models of today take and cost; a claim beyond it is a fault of the agent, or a lie."""
 RULE = "implausible-usage"
-
-
-def reserve(world: World, order: Order, role: RoleName) -> Held:
-    """Who does the next run of the order, and what is held for it."""
-    state, settings = world.state(), world.settings()
-    agent = agent_for(settings, state.spending, role) or settings.roles.get(role, "")
-    return expected(state, settings, order, role, agent)
 
 
 def started(held: Held) -> dict[str, Any]:
@@ -80,6 +75,8 @@ def charge_of(held: Held | None, run: str, usage: Usage, duration_s: float, turn
         claimed["tokens"], tokens = tokens, held.tokens if held else 0
     if cost is not None and cost > COST_AT_ONCE + COST_A_SECOND * duration_s:
         claimed["cost"], cost = cost, held.cost if held else 0.0
+    if turns is not None and turns > TURNS_AT_ONCE + TURNS_A_SECOND * duration_s:
+        claimed["turns"], turns = float(turns), held.turns if held else 0
     fields = {
         "tokens": tokens or 0,
         "cost": cost or 0.0,
@@ -98,7 +95,7 @@ def charge_of(held: Held | None, run: str, usage: Usage, duration_s: float, turn
     events = [NewEvent("budget_spent", fields, run=run)]
     if not claimed:
         return Charge(events)
-    words = " and ".join(f"{amount:.0f} tokens" if name == "tokens" else f"a cost of {amount:.2f}"
+    words = " and ".join(f"a cost of {amount:.2f}" if name == "cost" else f"{amount:.0f} {name}"
                          for name, amount in claimed.items())  # fmt: skip
     why = f"its agent claims {words} in {duration_s:.0f} s, which nothing can use; that is not charged to the night"
     events.append(NewEvent("guardrail_denied", {"rule": RULE, "reason": why}, run=run))
@@ -116,12 +113,20 @@ def interrupted(world: World, run: str) -> list[NewEvent]:
 
 
 def left_usage(folder: Path) -> Usage:
-    """What an agent wrote of its usage as it went (`SWARM_USAGE`), in all that it was started for in this run."""
-    tokens, cost = 0, 0.0
+    """What was said as it went of the usage of a run without an end, in all that its agent was started for: what its
+    adapter has read of it (`usage.json` beside the log), or what it wrote itself (`SWARM_USAGE`)."""
+    found = Usage()
     for each in (folder, *sorted(folder.glob("returned-*"))):
         said = _usage(each / "side" / "usage.json")
-        tokens, cost = tokens + (count(said.get("tokens")) or 0), cost + (dollars(said.get("cost")) or 0.0)
-    return told(total=tokens, cost=cost, source="SWARM_USAGE", scope="step")
+        wrote = told(
+            total=count(said.get("tokens")), cost=dollars(said.get("cost")), source="SWARM_USAGE", scope="step"
+        )
+        try:
+            read = Usage.model_validate(_usage(each / "usage.json"))
+        except ValidationError:
+            read = Usage()
+        found = found.plus(read.completed(wrote))
+    return found
 
 
 def _usage(path: Path) -> dict[str, Any]:
@@ -136,12 +141,18 @@ def _usage(path: Path) -> dict[str, Any]:
 
 
 def limited(world: World, order: Order, run: str, why: str, result: AgentResult) -> list[NewEvent]:
-    """A run that ended at its provider's limit: no attempt, and nothing starts there until the limit is over."""
+    """A run that ended at its provider's limit: no attempt, and nothing starts there until the limit is over. An order
+    whose claims were refuted waits for a person instead, and nobody else for it."""
     state, settings = world.state(), world.settings()
     held = state.spending.held.get(run) or Held(order.spec.id, "", "")
     agent = settings.agents.get(held.agent)
     provider = held.provider or (provider_of(held.agent, agent) if agent else held.agent)
     known = state.spending.providers.get(provider, Provider())
+    if known.claims.get(order.spec.id, 0) >= DOUBTS:
+        said = sanitise_line(result.note)[:WHY_CHARS]
+        why = f"its agent says again that {provider} is at its limit ({said}), while the runs of others there end well"
+        do = f"see swarm log {order.spec.id}, then: swarm retry {order.spec.id}"
+        return [NewEvent("run_interrupted", {"why": why}), NewEvent("work_order_parked", {"why": why, "do": do})]
     rules = settings.providers.get(provider, ProviderSettings())
     until = pause_until(world.ports.clock.now(), result.resets_at, known.strikes, random.random())
     fields = {

@@ -22,7 +22,7 @@ from engine.models.event import NewEvent
 from engine.models.report import GuardResult
 from engine.models.roadmap import WorkOrder
 from engine.models.settings import Gate, Guards, Settings
-from engine.planner.roles import allowed, under_contract
+from engine.planner.roles import allowed, named, under_contract
 from engine.ports import GateRequest, GuardRequest, Member, SignedReport
 from engine.review import review
 from engine.state import Change, State
@@ -64,6 +64,7 @@ async def _guard(world: World, spec: WorkOrder, change: Change, tree: str, base_
         tree=tree,
         base_tree=base_tree,
         allow=allowed(state, spec, change),
+        named=named(state, spec),
         deny=tuple(spec.deny),
         guards=under_contract(_with_scripts(world.settings()), state, spec),
         work_order=spec.id,

@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, cast
 
+from engine.effects.spending import left_usage
 from engine.ports import AgentResult, AgentRun
 from engine.text.sanitise import sanitise_line
 
@@ -136,10 +137,21 @@ def fingerprint(folder: Path) -> bytes:
     return digest.digest()
 
 
+def over_budget(run: AgentRun) -> str:
+    """What it has used up of what it may, as one clause, as far as that is told; "" while it has not."""
+    used = left_usage(run.folder)
+    for what, amount, most in (("cost", used.cost, run.most.cost), ("tokens", used.tokens, run.most.tokens)):
+        if most and (amount or 0) > most:
+            told = f"a cost of {amount:.2f} of {most:.2f}" if what == "cost" else f"{amount} tokens of {most}"
+            return f"it used {told} that it may, and was stopped"
+    return ""
+
+
 async def watched(
     work: Coroutine[Any, Any, AgentResult], run: AgentRun, repeats: int, still_s: float, every_s: float = LOOK_S
 ) -> AgentResult:
-    """The agent's result; or, once it is stuck, one with the end `stuck` after it was stopped with all that it started.
+    """The agent's result; or, once it is stuck, one with the end `stuck` after it was stopped with all that it started;
+    or the end `failed`, once it has told that it used more than it may.
 
     Cancelling cancels the agent, and returns when it has ended.
     """
@@ -150,14 +162,16 @@ async def watched(
             done, _ = await asyncio.wait((agent,), timeout=every_s)
             if done:
                 return agent.result()
-            if why := await asyncio.to_thread(watch.look):
+            over, why = await asyncio.to_thread(over_budget, run), await asyncio.to_thread(watch.look)
+            if over or why:
                 break
         agent.cancel()
         await asyncio.wait((agent,))
         if not agent.cancelled() and agent.exception() is None:
             return agent.result()  # it ended at that very moment
-        return AgentResult("stuck", None, time.monotonic() - began, note=why)
-    except asyncio.CancelledError:
+        used = await asyncio.to_thread(left_usage, run.folder)
+        return AgentResult("failed" if over else "stuck", None, time.monotonic() - began, note=over or why, usage=used)
+    except BaseException:
         agent.cancel()
         await asyncio.gather(agent, return_exceptions=True)
         raise

@@ -78,6 +78,7 @@ def _run_started(state: State, event: Event, f: dict[str, Any]) -> None:
     order = state.orders[event.work_order]
     order.runs += 1
     order.run, order.why, order.agent = event.run, "", f["agent"]
+    order.given, order.unfinished = f.get("given", ""), f.get("goes_on", "")
 
 
 def _run_finished(state: State, event: Event, f: dict[str, Any]) -> None:
@@ -86,7 +87,9 @@ def _run_finished(state: State, event: Event, f: dict[str, Any]) -> None:
         return
     order.run = ""
     if f["counted"] or f["result"] == "asked":
-        order.resume = None
+        order.resume, order.unfinished = None, ""
+    elif f["result"] == "limit" and f["kept"]:
+        order.unfinished = f["kept"]
     if f["counted"]:
         order.attempts += 1
         order.spent += 1

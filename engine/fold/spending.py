@@ -9,6 +9,9 @@ from engine.models.event import Event
 from engine.spending_state import Dimension, Held, Provider, Spending, Tally, Typical
 from engine.state import State
 
+REFUTED_S = 120.0
+"""A run that ends well so long after its provider was said to be at its limit is a sign that it is not."""
+
 
 def charged_before(state: State, event: Event) -> bool:
     """Whether the run of a `budget_spent` was counted already. Runs of an order have rising numbers."""
@@ -80,8 +83,20 @@ def _run_finished(state: State, event: Event, f: dict[str, Any]) -> None:
     if wall:
         _typical(spending, held.role, held.agent).add("wall", wall)
     provider = spending.providers.get(held.provider)
-    if provider is not None and f["result"] not in ("limit", "interrupted") and not provider.paused:
+    if provider is None or f["result"] in ("limit", "interrupted"):
+        return
+    if not provider.paused:
         provider.strikes = 0
+    elif f["result"] == "done" and event.at - provider.since > REFUTED_S and provider.until:
+        provider.until = min(provider.until, event.at)  # so it can be asked: one run tries
+    provider.claims.pop(held.order, None)
+    for order in provider.open_claims:
+        if order != held.order and f["result"] == "done":
+            provider.claims[order] = provider.claims.get(order, 0) + 1
+    if f["result"] == "done":
+        provider.open_claims = []
+    elif held.order in provider.open_claims:
+        provider.open_claims.remove(held.order)
 
 
 def _run_interrupted(state: State, event: Event, _f: dict[str, Any]) -> None:
@@ -97,6 +112,16 @@ def _provider_paused(state: State, event: Event, f: dict[str, Any]) -> None:
         provider.strikes += 1
     provider.until, provider.why = max(provider.until, float(f["until"])), f["reason"]
     provider.asks = provider.asks or bool(f.get("asks", False))
+    if event.work_order and event.work_order not in provider.open_claims:
+        provider.open_claims.append(event.work_order)
+
+
+def _work_order_parked(state: State, event: Event, _f: dict[str, Any]) -> None:
+    """A person looks at it, and its claims are new ones afterwards."""
+    for provider in state.spending.providers.values():
+        provider.claims.pop(event.work_order, None)
+        if event.work_order in provider.open_claims:
+            provider.open_claims.remove(event.work_order)
 
 
 def _provider_resumed(state: State, _event: Event, f: dict[str, Any]) -> None:
@@ -113,11 +138,15 @@ def _engine_resumed(state: State, _event: Event, _f: dict[str, Any]) -> None:
 
 def _engine_started(state: State, _event: Event, _f: dict[str, Any]) -> None:
     spending = state.spending
-    spending.night, spending.roles, spending.memory_room = Tally(), {}, None
+    spending.night, spending.roles, spending.memory_room, spending.used_up = Tally(), {}, None, []
 
 
 def _memory_checked(state: State, _event: Event, f: dict[str, Any]) -> None:
     state.spending.memory_room = f["room"]
+
+
+def _budget_used_up(state: State, _event: Event, f: dict[str, Any]) -> None:
+    state.spending.used_up = list(f["said"])
 
 
 def _tallies(spending: Spending, order: str, role: str) -> list[Tally]:
@@ -143,4 +172,6 @@ HANDLERS: dict[str, Handler] = {
     "engine_resumed": _engine_resumed,
     "engine_started": _engine_started,
     "memory_checked": _memory_checked,
+    "work_order_parked": _work_order_parked,
+    "budget_used_up": _budget_used_up,
 }

@@ -48,9 +48,6 @@ class GitLab:
                 return known
             raise
 
-    async def update(self, number: int, title: str, body: str) -> None:
-        await self._http.call("PUT", f"{self._at}/{number}", json={"title": title, "description": body})
-
     async def look(self, number: int) -> Request:
         return _request((await self._http.call("GET", f"{self._at}/{number}")).object())
 

@@ -70,6 +70,8 @@ class SettingsRead(EventFields):
     cost_per_night: float = 0.0
     tokens_per_work_order: int = 0
     quota: dict[str, int] = {}
+    budgets: dict[str, float] = {}
+    providers: dict[str, list[str]] = {}
 
 
 class WorkOrderReady(EventFields):
@@ -119,7 +121,8 @@ class By(EventFields):
 
 
 class RunStarted(EventFields):
-    """`held`: what is kept free for it of the budgets (tokens, cost, turns, wall in seconds), until it ends."""
+    """`held`: what is kept free for it of the budgets (tokens, cost, turns, wall in seconds), until it ends. `goes_on`:
+    the commit of the run before it that it goes on with; `given`: that it does, or why not, as one clause."""
 
     attempt: int
     role: str
@@ -127,6 +130,8 @@ class RunStarted(EventFields):
     base: str
     provider: str = ""
     held: dict[str, float] = {}
+    goes_on: str = ""
+    given: str = ""
 
 
 class RunFinished(EventFields):
@@ -671,6 +676,13 @@ class ProviderResumed(EventFields):
     provider: str
 
 
+class BudgetUsedUp(EventFields):
+    """`said`: which budgets of the night and its roles let nothing start that could, a sentence each with what to do;
+    empty: they have room again."""
+
+    said: list[str]
+
+
 class MemoryChecked(EventFields):
     """`room`: how many more runs the machine has memory for; None: as many as may run."""
 
@@ -755,5 +767,6 @@ EVENTS: dict[str, type[EventFields]] = {
     "provider_paused": ProviderPaused,
     "provider_resumed": ProviderResumed,
     "memory_checked": MemoryChecked,
+    "budget_used_up": BudgetUsedUp,
 }
 """Every kind that the engine writes."""

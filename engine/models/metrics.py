@@ -106,7 +106,8 @@ class Effort(Figures):
     """What the runs of one role or one agent took.
 
     `runs` ended; `attempts` are those that count against their work orders. `landed`: changes on main, for an agent its
-    own ones, for a role all of them. `runs_without_cost`: ended runs whose agent told no cost, so `cost` lacks them.
+    own ones, for a role all of them. `runs_without_cost`: ended runs whose agent told no cost, so `cost` lacks them;
+    `runs_without_tokens` alike.
     """
 
     name: str
@@ -120,6 +121,7 @@ class Effort(Figures):
     tokens_per_landed: float | None = None
     cost_per_landed: float | None = None
     runs_without_cost: int = 0
+    runs_without_tokens: int = 0
 
 
 class Progress(Figures):

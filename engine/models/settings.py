@@ -52,7 +52,7 @@ class Limits(Strict):
     implementers: int = Field(default=4, ge=1, le=64)
     gate_slots: int = Field(default=2, ge=1, le=32)
     attempts: int = Field(default=3, ge=1, le=20)
-    cost_per_night: float = Field(default=40.0, ge=0)
+    cost_per_night: float = Field(default=40.0, ge=0, allow_inf_nan=False)
     tokens_per_work_order: int = Field(default=3_000_000, ge=0)
     run_wall: Duration = 7200.0
     run_idle: Duration = 600.0
@@ -80,7 +80,7 @@ class Budget(Strict):
     take, all together; runs: how often an agent is started."""
 
     tokens: int = Field(default=0, ge=0)
-    cost: float = Field(default=0.0, ge=0)
+    cost: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     turns: int = Field(default=0, ge=0)
     wall: Duration = 0.0
     runs: int = Field(default=0, ge=0)

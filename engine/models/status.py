@@ -188,6 +188,10 @@ class Status(BaseModel):
     quarantined: list[QuarantineStatus] = []
     cost: float
     tokens: int
+    runs_ended: int = 0
+    """`cost` and `tokens` are of these, less `runs_without_cost` and `runs_without_tokens`, of which nobody said it."""
+    runs_without_cost: int = 0
+    runs_without_tokens: int = 0
     duration_s: float
     running: bool = False
     paused: bool = False

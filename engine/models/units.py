@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated
 
@@ -14,8 +15,9 @@ _BYTES = {"b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3, "tb": 1000**4}
 
 
 def parse_duration(text: object) -> float:
-    """Seconds of a duration such as `"90s"`. A bare number is refused: its unit would be a guess. Raises ValueError."""
-    if isinstance(text, float):
+    """Seconds of a duration such as `"90s"`. What was parsed already stays; any other number is
+    refused: its unit would be a guess. Raises ValueError."""
+    if isinstance(text, float) and 0 <= text < math.inf:
         return text
     if isinstance(text, str) and (found := _DURATION.match(text)):
         return float(found[1]) * _SECONDS[found[2]]

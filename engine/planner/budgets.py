@@ -94,9 +94,9 @@ def _of(state: State, settings: Settings, role: RoleName, dimension: Dimension) 
     return [one for one in limits(state, settings, role) if one.dimension == dimension]
 
 
-def agent_or_wait(wishes: Wishes, order: Order, role: RoleName, starting: list[Held]) -> bool:
-    """Whether a run of the order may begin now: an agent whose provider lets it, room in every budget, and memory. What
-    is to be held for it is added to `starting`, which the plan goes on with.
+def agent_or_wait(wishes: Wishes, order: Order, role: RoleName, starting: list[Held]) -> Held | None:
+    """What is held for a run of the order that may begin now: there is an agent whose provider lets it, room in every
+    budget, and memory. It is added to `starting`, which the plan goes on with. None: it waits.
 
     What it waits for ends by itself: a run, a pause; or a person is asked, or told by the status.
     """
@@ -104,24 +104,41 @@ def agent_or_wait(wishes: Wishes, order: Order, role: RoleName, starting: list[H
     agent = agent_for(settings, state.spending, role, starting)
     if not agent and candidates(settings, role):
         _wait_for_providers(wishes, role)
-        return False
+        return None
     if _spent_up(wishes, order):
-        return False
+        return None
     held = expected(state, settings, order, role, agent)
     for limit in limits(state, settings, role, starting):
         if limit.used >= limit.most:
-            return False
+            return None
         if not limit.held:
             continue
         coming = sum(one.of(limit.dimension) for one in limit.held) + held.of(limit.dimension)
         if limit.used + coming > limit.most:
-            return False  # one of those that draw on it ends first
+            return None  # one of those that draw on it ends first
     room = state.spending.memory_room
     if room is not None and len(starting) >= room:
         wishes.wake(wishes.now + LOOK_AGAIN_S, waiting=True)
-        return False
+        return None
     starting.append(held)
-    return True
+    return held
+
+
+def tell_used_up(wishes: Wishes, roles: Collection[RoleName]) -> None:
+    """Have it written down which budgets let nothing of these roles start, once for each change. Of the night's cost a
+    person is asked."""
+    state, found = wishes.state, dict[str, None]()
+    for role in roles:
+        for limit in limits(state, wishes.settings, role):
+            if limit.used < limit.most or limit.key == "limits.cost_per_night":
+                continue
+            whose = f"the night's {role}" if ".role." in limit.key else "the night"
+            unit = _UNITS[limit.dimension]
+            most = f"{_number(limit.most)} {unit.removesuffix('s') if limit.most == 1 else unit}"
+            waits = f"no {role} starts" if ".role." in limit.key else "nothing starts"
+            found[f"{whose} has used up its {most}, so {waits}: raise {limit.key} in swarm.toml, or start again"] = None
+    if (said := sorted(found)) != state.spending.used_up:
+        wishes.record("budget_used_up", "", "; ".join(said), said=said)
 
 
 def _wait_for_providers(wishes: Wishes, role: RoleName) -> None:
@@ -172,7 +189,7 @@ def _spent_up(wishes: Wishes, order: Order) -> bool:
         key, unit = f"budgets.work_order.{dimension}", _UNITS[dimension]
         used = f"its {_number(most)} {unit} are used up ({_number(tally.of(dimension))} so far)"
         asked = _asked(state, order, dimension)
-        if any(a.status in ("denied", "expired") for a in asked[-1:]):
+        if any(a.status == "denied" for a in asked[-1:]):
             said = asked[-1].said
             why = f"{used}, and nobody lets it use more" + (f": {said}" if said else "")
             wishes.park(order, why, f"raise {key}, then: swarm retry {ident}")

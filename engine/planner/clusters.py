@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections.abc import Iterable
@@ -25,6 +26,7 @@ class Cluster:
     lines: tuple[str, ...]
 
 
+@functools.lru_cache(maxsize=4_096)
 def signature(reason: str) -> str:
     """The words of a reason without numbers, commits and addresses, on one line."""
     return " ".join(_DIFFERS.sub("#", reason).lower().split())[:_CHARS]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache
 
-from engine.exposure import Exposures, overlap
+from engine.exposure import Exposures, folders_of
 from engine.models.settings import Settings
 from engine.planner.speculation import Candidate, Capacity, Evidence, Trial, Wanted, choose
 from engine.state import Change, PassRate, State, TrialRun, Verdict
@@ -52,9 +52,11 @@ def wanted_trials(
         return _minutes(state, settings, names)
 
     candidates = {change.id: _candidate(state, change, exposures.of(change), minutes) for change in queue}
+    folders = {change.id: folders_of(change) for change in queue}
+    rate = state.learned.conflicts.rate
 
     def risk(one: str, other: str) -> float:
-        return state.learned.conflicts.rate if overlap(changes[one], changes[other]) else 0.0
+        return 0.0 if folders[one].isdisjoint(folders[other]) else rate
 
     def share(run: TrialRun) -> float:
         minutes = max(candidates[name].minutes for name in run.test)

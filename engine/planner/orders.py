@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from engine.actions import CheckAcceptance, StartRun
 from engine.goldens import returning
-from engine.planner.budgets import agent_or_wait
+from engine.planner.budgets import agent_or_wait, tell_used_up
 from engine.planner.main import to_adopt
 from engine.planner.questions import after_answer, ask_for_change, ask_for_hosts, ask_for_money, ask_for_tokens
 from engine.planner.roles import role_of, waits_for_acceptance
@@ -109,12 +109,15 @@ def runs(wishes: Wishes) -> None:
     starting: list[Held] = []
     coming = returning(wishes.state)
     waiting = [o for o in wishes.state.orders.values() if _dispatchable(wishes, o) and o.spec.id not in coming]
+    tell_used_up(wishes, {role_of(order.spec, wishes.settings.roles) for order in waiting})
     if waiting and not ask_for_money(wishes):
         return
     if not waiting:
         return
     behind = unblocks(wishes.state.orders, [order.spec.id for order in waiting])
-    for order in sorted(waiting, key=lambda order: _dispatch_rank(order, behind)):
+    # Where one run may try whether a provider's limit is over, it is not one of those that said so.
+    claimed = {name for each in wishes.state.spending.providers.values() if each.strikes for name in each.open_claims}
+    for order in sorted(waiting, key=lambda o: (o.spec.id in claimed, _dispatch_rank(o, behind))):
         if free <= 0:
             break
         if any(_collide(order, other) for other in owned):
@@ -123,11 +126,12 @@ def runs(wishes: Wishes) -> None:
             owned.append(order)
             free -= 1
             continue
-        if not agent_or_wait(wishes, order, role_of(order.spec, wishes.settings.roles), starting):
+        held = agent_or_wait(wishes, order, role_of(order.spec, wishes.settings.roles), starting)
+        if held is None:
             continue
         run = f"{order.spec.id}.{order.runs + 1}"
         effect = f"dispatch:{order.spec.id}"
-        if wishes.attempt(effect, lambda _key, o=order, r=run, e=effect: StartRun(f"run:{r}", e, o.spec.id, r)):
+        if wishes.attempt(effect, lambda _key, r=run, e=effect, h=held: StartRun(f"run:{r}", e, h.order, r, h.agent)):
             owned.append(order)
             free -= 1
         else:

@@ -37,10 +37,11 @@ def role_of(order: WorkOrder, roles: Mapping[RoleName, str]) -> RoleName:
 
 
 def contracts_of(state: State, order: WorkOrder) -> list[Order]:
-    """The Design Contracts on main that an order stands under: of its item, and those that it depends on."""
+    """The Design Contracts on main that an order stands under: of its item, and those that it depends on. May be asked
+    in a thread, as the next one."""
     return [
         one
-        for one in state.orders.values()
+        for one in list(state.orders.values())
         if one.spec.kind == "contract"
         and one.handoff
         and one.phase in _LANDED
@@ -57,13 +58,21 @@ def under_contract(guards: Guards, state: State, order: WorkOrder) -> Guards:
 
 def tests_of(state: State, order: str) -> Order | None:
     """The verifier's order for this one."""
-    return next((each for each in state.orders.values() if each.tests_for == order), None)
+    return next((each for each in list(state.orders.values()) if each.tests_for == order), None)
 
 
 def allowed(state: State, order: WorkOrder, change: Change) -> tuple[str, ...]:
     """The order's scope, with the tests in it that the verifier wrote for it and that the change holds."""
     tests = tests_of(state, order.id) if change.joined and order.allow else None
     return (*order.allow, *(tests.done["paths"] if tests is not None else ()))
+
+
+def named(state: State, order: WorkOrder) -> tuple[str, ...]:
+    """The globs of the order that a person wrote, or took on: nobody else's may name a protected file."""
+    known = state.orders.get(order.id)
+    mine = known is None or known.source == "roadmap"
+    taken = (a for a in state.approvals.values() if a.danger == "proposal" and a.order == order.id)
+    return tuple(order.allow) if mine or any(a.status in ("approved", "used") for a in taken) else ()
 
 
 # -- what agents propose ---------------------------------------------------------------------------------------------
@@ -143,11 +152,13 @@ def _add(wishes: Wishes, order: WorkOrder, because: str, tests_for: str = "") ->
 def _intake(wishes: Wishes) -> None:
     """An item that has no work orders is planned; where there is an architect, once its contract has landed."""
     state = wishes.state
+    planned = {
+        each.spec.item for each in state.orders.values() if each.spec.id != order_id("contract-", each.spec.item)
+    }
     for item in state.items.values():
-        plan, contract = order_id("plan-", item.id), order_id("contract-", item.id)
-        own = [each for each in state.orders.values() if each.spec.item == item.id and each.spec.id != contract]
-        if own:
+        if item.id in planned:
             continue
+        plan, contract = order_id("plan-", item.id), order_id("contract-", item.id)
         first: list[str] = []
         if "architect" in wishes.settings.roles:
             first = [contract]
@@ -190,6 +201,8 @@ def _tests(wishes: Wishes) -> None:
     for order in state.orders.values():
         spec = order.spec
         fresh = order.phase in ("ready", "running") and not order.attempts and spec.id not in written
+        # What the swarm asks for by rule has its own proof: a test that flakes, a regression that main is rid of.
+        fresh = fresh and (order.source == "roadmap" or bool(order.proposed_by))
         if fresh and spec.kind in _TESTED and role_of(spec, wishes.settings.roles) == "implementer":
             ident, title = order_id("tests-", spec.id), f"Tests: {spec.title}"
             tests = _order(ident, spec.item, title, _what(order), "verifier", spec.kind, TEST_FILES)
@@ -198,9 +211,9 @@ def _tests(wishes: Wishes) -> None:
             )
             _add(wishes, tests, f"{spec.id} begins", spec.id)
         elif order.tests_for and order.done.get("later"):
-            landed = state.orders.get(order.tests_for)
-            if landed is not None and landed.phase in _LANDED:
-                ident, title = order_id("stress-", order.tests_for), f"Stress tests and goldens: {landed.spec.title}"
+            landed, ident = state.orders.get(order.tests_for), order_id("stress-", order.tests_for)
+            if landed is not None and landed.phase in _LANDED and ident not in state.orders:
+                title = f"Stress tests and goldens: {landed.spec.title}"
                 goal = "\n".join(["The verifier of the change that landed wants added:", *order.done["later"]])
                 later = _order(ident, spec.item, title, goal, "verifier", "refactor", (*TEST_FILES, "canary/**"))
                 _add(wishes, later, f"{order.tests_for} has landed")
@@ -236,10 +249,10 @@ def _triage(wishes: Wishes) -> None:
 
 
 def _documents(wishes: Wishes) -> None:
-    """What became healthy since this engine started and since documents were last asked for, all at once."""
+    """What became healthy since documents were last asked for, all at once; before that, since this engine started."""
     state = wishes.state
     mine = [each for each in state.orders.values() if each.source == "swarm" and each.spec.role == "scribe"]
-    since = max([state.started_at, *(each.ready_at for each in mine)])
+    since = max((each.ready_at for each in mine), default=state.started_at)
     told = [
         each
         for each in state.orders.values()

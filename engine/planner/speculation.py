@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import count
+
+from engine.planner.side_by_side import Landed, Pairs, Risk
 
 Names = frozenset[str]
 NONE: Names = frozenset()
@@ -93,10 +95,6 @@ class Capacity:
     growth: float = 0.05
 
 
-Risk = Callable[[str, str], float]
-"""Probability that two changes, each good, are red together."""
-
-
 def choose(
     queue: Mapping[str, Candidate], running: Mapping[Trial, float], evidence: Evidence, capacity: Capacity, risk: Risk
 ) -> list[Wanted]:
@@ -118,8 +116,9 @@ class Wanted:
 @dataclass(frozen=True, slots=True)
 class _Node:
     """Outcomes assumed: these landed, these were rejected, these trees turned out red. passed: changes that are known
-    to be red, whom nobody needs to wait for."""
+    to be red, whom nobody needs to wait for. on: what landed, as it is for who comes on top."""
 
+    on: Landed
     landed: Names = NONE
     rejected: Names = NONE
     red: frozenset[Names] = frozenset()
@@ -153,9 +152,9 @@ class _Search:
         default_factory=dict[tuple[tuple[str, ...], tuple[int, ...]], _Weights]
     )
     """By suspects and red groups: many nodes have the same."""
-    _pairs: dict[tuple[str, str], float] = field(default_factory=dict[tuple[str, str], float])
 
     def __post_init__(self) -> None:
+        self.pairs, self.minutes = Pairs(self.risk), _Minutes(self.capacity.growth)
         self.belief = {name: _clamped(each.belief) for name, each in self.queue.items()}
         for name in self.evidence.proven:
             if name in self.belief:
@@ -172,7 +171,7 @@ class _Search:
     def wanted(self) -> list[Wanted]:
         found: dict[Trial, float] = {}
         serial = count()
-        nodes = [(-1.0, next(serial), _Node())]
+        nodes = [(-1.0, next(serial), _Node(Landed(self.pairs)))]
         for visited in range(MAX_NODES):
             if not nodes:
                 break
@@ -195,30 +194,19 @@ class _Search:
         if trial.tree in self.red_trees or trial.tree in node.red:
             good = 0.0
             if len(test) == 1:
-                yield 1.0, _Node(node.landed, node.rejected, node.red, node.passed | test)
+                yield 1.0, _Node(node.on, node.landed, node.rejected, node.red, node.passed | test)
                 return
         elif trial in self.green:
             good = 1.0
         else:
             found[trial] = found.get(trial, 0.0) + probability
-        yield good, _Node(trial.tree, node.rejected, node.red, node.passed)
+        # Sorted: a set has another order in each process, and a product of its figures then has other last digits.
+        on = Landed(self.pairs, node.on, sorted(test))
+        yield good, _Node(on, trial.tree, node.rejected, node.red, node.passed)
         if len(test) == 1:
-            yield 1 - good, _Node(node.landed, node.rejected | test, node.red, node.passed)
+            yield 1 - good, _Node(node.on, node.landed, node.rejected | test, node.red, node.passed)
         else:
-            yield 1 - good, _Node(node.landed, node.rejected, node.red | {trial.tree}, node.passed)
-
-    def side_by_side(self, names: Sequence[str], landed: Iterable[str]) -> float:
-        """Probability that good changes stay green together, and on top of those that landed."""
-        share = 1.0
-        others = tuple(landed)
-        pairs = self._pairs
-        for place, name in enumerate(names):
-            for other in (*names[place + 1 :], *others):
-                pair = (name, other) if name < other else (other, name)
-                if (apart := pairs.get(pair)) is None:
-                    apart = pairs[pair] = 1 - self.risk(*pair)
-                share *= apart
-        return share
+            yield 1 - good, _Node(node.on, node.landed, node.rejected, node.red | {trial.tree}, node.passed)
 
 
 class _Group:
@@ -226,15 +214,12 @@ class _Group:
 
     def __init__(self, search: _Search, node: _Node) -> None:
         self.search, self.node = search, node
-        # Sorted: a set has another order in each process, and a product of its figures then has other last digits.
-        self.landed = sorted(node.landed)
         gone = node.landed | node.rejected | node.passed
         self.queue = [name for name in search.order if name not in gone]
         suspected = {*search.evidence.suspected, *search.red_trees, *node.red}
         self.groups = [tree - node.landed for tree in suspected if not tree & node.rejected and tree - node.landed]
         self._weigh()
         self._singles: dict[str, float] = {}
-        self._decided: dict[tuple[str, ...], float] = {}
 
     def _weigh(self) -> None:
         """Weights of every case of who is good among the suspects, given that each red group has a bad member."""
@@ -259,7 +244,7 @@ class _Group:
 
     def good(self, names: Sequence[str]) -> float:
         """Probability that all of them are green together at this node."""
-        share = self.search.side_by_side(names, self.landed)
+        share = self.node.on.side_by_side(names)
         need = 0
         for name in names:
             if name in self.place:
@@ -330,54 +315,69 @@ class _Group:
 
     def _rate(self, names: Sequence[str]) -> float:
         """Changes landed per minute of gates, if they are tried together."""
-        single = {name: self._alone(name) for name in names}
-        ordered = sorted(names, key=lambda name: (-single[name], name))
-        return sum(single.values()) / max(self._cost(ordered, self.good(ordered), single), 1e-6)
+        ordered = self._ordered(names)
+        cost = self.search.minutes.cost(self._members(ordered), self.good(ordered))
+        return sum(map(self._alone, names)) / max(cost, 1e-6)
 
     def _split(self, group: Names) -> tuple[Names, float]:
         """Of a red group, the part to try next: likely-good members first, where the rest costs least to decide."""
-        single = {name: self._alone(name) for name in group}
-        ordered = sorted(group, key=lambda name: (-single[name], name))
+        ordered = self._ordered(group)
+        members, minutes = self._members(ordered), self.search.minutes
         options: list[tuple[float, int, float]] = []
         for size in range(1, len(ordered)):
-            part, rest = ordered[:size], ordered[size:]
-            good = self.good(part)
-            cost = self._time(part) * _spent(good) + good * self._decide(rest, single)
-            cost += (1 - good) * (self._decide(part, single) + self._unknown(rest, single))
+            part, rest = members[:size], members[size:]
+            good = self.good(ordered[:size])
+            cost = minutes.time(part) * _spent(good) + good * minutes.decide(rest)
+            cost += (1 - good) * (minutes.decide(part) + minutes.unknown(rest))
             options.append((cost, size, good))
         _, size, good = min(options)
         return frozenset(ordered[:size]), good
 
-    # -- expected minutes, for members in order of belief which are independent of each other
+    def _ordered(self, names: Iterable[str]) -> list[str]:
+        return sorted(names, key=lambda name: (-self._alone(name), name))
 
-    def _time(self, names: Sequence[str]) -> float:
-        longest = max(self.search.queue[name].minutes for name in names)
-        return longest * (1 + self.search.capacity.growth * (len(names) - 1))
+    def _members(self, names: Iterable[str]) -> Members:
+        return tuple([(self._alone(name), self.search.queue[name].minutes) for name in names])
 
-    def _cost(self, names: Sequence[str], good: float, single: Mapping[str, float]) -> float:
-        """To decide all of them, tried together first."""
-        return self._time(names) * _spent(good) + (1 - good) * self._decide(names, single)
 
-    def _unknown(self, names: Sequence[str], single: Mapping[str, float]) -> float:
-        return self._cost(names, math.prod([single[name] for name in names]), single)
+Members = tuple[tuple[float, float], ...]
+"""Probability to be good, and minutes, of changes which are independent of each other, the likeliest first."""
 
-    def _decide(self, names: Sequence[str], single: Mapping[str, float]) -> float:
+
+class _Minutes:
+    """Expected minutes. Most changes are like others, so that what was worked out for some serves for many."""
+
+    def __init__(self, growth: float) -> None:
+        self._growth = growth
+        self._decided: dict[Members, float] = {}
+
+    def time(self, members: Members) -> float:
+        return max(minutes for _, minutes in members) * (1 + self._growth * (len(members) - 1))
+
+    def cost(self, members: Members, good: float) -> float:
+        """To decide all of them, tried together first. good: probability that they are green together."""
+        return self.time(members) * _spent(good) + (1 - good) * self.decide(members)
+
+    def unknown(self, members: Members) -> float:
+        return self.cost(members, math.prod([alone for alone, _ in members]))
+
+    def decide(self, members: Members) -> float:
         """To decide all of them, who are red together."""
-        if len(names) <= 1:
+        if len(members) <= 1:
             return 0.0
-        if (known := self._decided.get(tuple(names))) is not None:
+        if (known := self._decided.get(members)) is not None:
             return known
-        together = math.prod([single[name] for name in names])
-        queue, growth = self.search.queue, self.search.capacity.growth
+        together = math.prod([alone for alone, _ in members])
         least, all_good, longest = math.inf, 1.0, 0.0
-        for size in range(1, len(names)):
-            part, rest = names[:size], names[size:]
-            all_good *= single[part[-1]]
-            longest = max(longest, queue[part[-1]].minutes)
+        for size in range(1, len(members)):
+            part, rest = members[:size], members[size:]
+            alone, minutes = part[-1]
+            all_good *= alone
+            longest = max(longest, minutes)
             good = (all_good - together) / max(1e-9, 1 - together)
-            cost = longest * (1 + growth * (size - 1)) * _spent(good) + good * self._decide(rest, single)
-            least = min(least, cost + (1 - good) * (self._decide(part, single) + self._unknown(rest, single)))
-        self._decided[tuple(names)] = least
+            cost = longest * (1 + self._growth * (size - 1)) * _spent(good) + good * self.decide(rest)
+            least = min(least, cost + (1 - good) * (self.decide(part) + self.unknown(rest)))
+        self._decided[members] = least
         return least
 
 

@@ -1,4 +1,4 @@
-"""JSON that somebody outside wrote: read only within caps of size and depth, and only when it has one meaning."""
+"""JSON that somebody outside wrote: read only when it has one meaning, and within caps of size and depth."""
 
 from __future__ import annotations
 
@@ -14,21 +14,27 @@ class JsonRefused(ValueError):
     """The message is half a sentence that says what was wrong: `it is nested deeper than 12`."""
 
 
-def loads(raw: bytes, *, max_bytes: int, max_depth: int) -> Any:
-    """The value in `raw` (UTF-8). Size and depth are looked at before anything is made of it.
+def loads(raw: bytes, *, max_bytes: int | None = None, max_depth: int | None = None) -> Any:
+    """The value in `raw` (UTF-8). Size and depth are looked at before anything is made of it, unless None.
 
     Raises JsonRefused, also for duplicate keys and for NaN and infinities.
     """
-    if len(raw) > max_bytes:
+    if max_bytes is not None and len(raw) > max_bytes:
         raise JsonRefused(f"it has {len(raw)} bytes, at most {max_bytes} are taken")
-    if _deeper(raw, max_depth):
+    if max_depth is not None and _deeper(raw, max_depth):
         raise JsonRefused(f"it is nested deeper than {max_depth}")
     try:
         return json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse)
     except JsonRefused:
         raise
-    except (UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise JsonRefused(f"it is not UTF-8 JSON: {error}") from error
+    except UnicodeDecodeError as error:
+        raise JsonRefused("it is not UTF-8") from error
+    except json.JSONDecodeError as error:
+        raise JsonRefused(f"it is not JSON from line {error.lineno}, column {error.colno} on") from error
+    except RecursionError as error:
+        raise JsonRefused("it is nested too deep") from error
+    except ValueError as error:
+        raise JsonRefused(f"it is not JSON, {error}") from error
 
 
 def _deeper(raw: bytes, most: int) -> bool:

@@ -81,7 +81,8 @@ class Judged:
     def names(self, path: str) -> bool:
         """Whether the work order's `allow` names the path in full, without wildcards: a person wrote that exact
         permission."""
-        return any(glob == path and not _GLOB_SIGNS & set(glob) for glob in self.request.allow)
+        globs = self.request.allow if self.request.named is None else self.request.named
+        return any(glob == path and not _GLOB_SIGNS & set(glob) for glob in globs)
 
 
 class Guard(Protocol):

@@ -9,8 +9,8 @@ What it prints is read along by a reader of its format (`roles.agents.streams`).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
+import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +30,7 @@ from engine.process.programs import Programs
 from engine.text.redact import Redactor
 from roles.agents.streams import Ended, Stream, stream_for
 from roles.agents.streams.follow import Follower
+from roles.agents.usage_file import UsageFile
 
 EXIT_ASKED = 75
 NOTHING_KNOWN = Redactor({})
@@ -84,21 +85,11 @@ async def perform(
     side = SideFolder(run.side)
     await asyncio.to_thread(side.prepare, run, redactor)
     environment = environment_of(run.settings, side)
-    spec = ProcessSpec(
-        run_id=run.run_id,
-        argv=tuple(filled(part, run, side) for part in command.argv),
-        cwd=run.workspace,
-        env=environment.values,
-        folder=run.folder,
-        wall_s=run.wall_s,
-        idle_s=run.idle_s,
-        policy=await asyncio.to_thread(policy_of, run, command),
-        quota=run.quota,
-        secrets=environment.secrets,
-    )
+    spec = await asyncio.to_thread(spec_of, run, command, side, environment)
     stream = stream or stream_for(run.settings.stream, run.settings.run)
     redactors = (Redactor(environment.secrets), redactor)
-    follower = Follower(run.folder / "log", run.folder / "progress.jsonl", stream, redactors)
+    used = UsageFile(run.folder)
+    follower = Follower(run.folder / "log", run.folder / "progress.jsonl", stream, redactors, used=used)
     ended = await follower.follow(executor.run(spec))
     return await asyncio.to_thread(_result, ended, run, side, stream, redactors)
 
@@ -161,6 +152,22 @@ def environment_of(settings: AgentSettings, side: SideFolder) -> Environment:
     return allowed_environment({**settings.env, **{name: str(path) for name, path in own.items()}})
 
 
+def spec_of(run: AgentRun, command: Command, side: SideFolder, environment: Environment) -> ProcessSpec:
+    """The process of a run, under its limits and in its sandbox."""
+    return ProcessSpec(
+        run_id=run.run_id,
+        argv=tuple(filled(part, run, side) for part in command.argv),
+        cwd=run.workspace,
+        env=environment.values,
+        folder=run.folder,
+        wall_s=run.wall_s,
+        idle_s=run.idle_s,
+        policy=policy_of(run, command),
+        quota=run.quota,
+        secrets=environment.secrets,
+    )
+
+
 def policy_of(run: AgentRun, command: Command) -> SandboxPolicy:
     home = Path.home()
     return SandboxPolicy(
@@ -187,8 +194,7 @@ def _result(
         handoff = handoff and redactor.redact_bytes(handoff)
     wrote = taken(side.usage, USAGE_MAX_BYTES)
     usage = stream.usage().completed(_told(wrote, "SWARM_USAGE") if wrote else _told(handoff, "handoff"))
-    with contextlib.suppress(OSError):
-        (run.folder / "usage.json").write_text(usage.model_dump_json(), encoding="utf-8")
+    UsageFile(run.folder).write(usage.model_dump())
     result = AgentResult(
         "failed",
         ended.exit_code,
@@ -207,8 +213,8 @@ def _result(
 
 
 def _as_told(result: AgentResult, ended: ProcessResult, said: Ended, redactors: Sequence[Redactor]) -> AgentResult:
-    """Its end, with what it printed of it. That it succeeded is never believed; that it did not, is: several agents
-    exit with 0 when their provider refused (pi 0.73, mini-swe-agent 2.4). One that handed in and exited with 0 is done.
+    """Its end, with what it printed of it. That it succeeded is never believed; that it did not, is: an agent
+    may exit with 0 when its provider refused (pi 0.73). One that handed in and exited with 0 is done.
     """
     well = said.reason in ("", "success") or not said.sure
     if ended.exit_code == 0 and (well or result.handoff is not None):
@@ -254,11 +260,13 @@ def taken(path: Path, cap_bytes: int) -> bytes | None:
 
     Links, pipes and devices are not followed or waited for: they could lead anywhere, and never end.
     """
+    # It may be exchanged while it is looked at, so what was opened counts. Without waiting: a pipe has no end.
+    careful = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
         if not stat.S_ISREG(path.lstat().st_mode):
             return None
-        with path.open("rb") as file:
-            return file.read(cap_bytes + 1)
+        with os.fdopen(os.open(path, os.O_RDONLY | careful), "rb") as file:
+            return file.read(cap_bytes + 1) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
     except OSError:
         return None
 

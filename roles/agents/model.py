@@ -10,6 +10,7 @@ import asyncio
 import importlib.util
 import json
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -22,6 +23,9 @@ from engine.ports import AgentResult, AgentRun, Executor
 from engine.text.redact import Redactor
 from engine.text.sanitise import sanitise_line
 from roles.agents import command
+from roles.agents.streams.limits import plausible
+from roles.agents.streams.plain import Plain
+from roles.agents.streams.stream import Ended
 
 LOOP = Path(__file__).with_name("model_loop.py")
 ANTHROPIC = "https://api.anthropic.com"
@@ -29,6 +33,13 @@ OPENAI = "https://api.openai.com/v1"
 KEYS = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
 END_MAX_BYTES = 16_384
 WHY_CHARS = 500
+
+
+class Printed(Plain):
+    """What the loop prints is mostly what commands printed: nothing is guessed from it, the loop says how it ended."""
+
+    def ended(self) -> Ended:
+        return Ended()
 
 
 class ModelAgent:
@@ -42,8 +53,7 @@ class ModelAgent:
     async def perform(self, run: AgentRun) -> AgentResult:
         """Let the model work at the task. Raises UserError without the packages for it, and for an address that is
         none."""
-        if await asyncio.to_thread(importlib.util.find_spec, "pydantic_ai") is None:
-            raise UserError('an agent of kind "model" needs more packages: pip install "swarm-tui[model]"')
+        await asyncio.to_thread(refuse_without_packages)
         api, base, host = address_of(run.settings.base_url, run.settings.model)
         network = list(dict.fromkeys([*run.settings.network, host]))
         run = replace(run, settings=run.settings.model_copy(update={"network": network}))
@@ -70,7 +80,7 @@ class ModelAgent:
         prefixes = dict.fromkeys(Path(each) for each in (sys.prefix, sys.base_prefix, sys.base_exec_prefix))
         own = (LOOP, root / "engine", *(prefix for prefix in prefixes if prefix != Path(prefix.anchor)))
         argv = (sys.executable, "-I", "-X", "utf8", str(LOOP), str(config))
-        result = await command.perform(self._executor, run, command.Command(argv, own), self._redactor)
+        result = await command.perform(self._executor, run, command.Command(argv, own), self._redactor, Printed())
         return await asyncio.to_thread(self._told, result, end)
 
     def _told(self, result: AgentResult, path: Path) -> AgentResult:
@@ -86,11 +96,15 @@ class ModelAgent:
         result = replace(result, usage=usage if usage.known else result.usage, turns=count(fields.get("turns")) or None)
         if result.end != "failed":
             return result
-        resets = fields.get("resets_at")
         if fields.get("end") == "limit":
-            at = float(resets) if isinstance(resets, int | float) and not isinstance(resets, bool) else None
-            return replace(result, end="limit", resets_at=at, note=why)
+            return replace(result, end="limit", resets_at=plausible(fields.get("resets_at"), time.time()), note=why)
         return replace(result, note=result.note or why)
+
+
+def refuse_without_packages() -> None:
+    """Raises UserError where what this kind of agent needs is not installed."""
+    if importlib.util.find_spec("pydantic_ai") is None:
+        raise UserError('an agent of kind "model" needs more packages: pip install "swarm-tui[model]"')
 
 
 def address_of(base_url: str, model: str) -> tuple[str, str, str]:

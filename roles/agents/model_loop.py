@@ -81,6 +81,8 @@ class Desk:
                 if len(found) >= FOUND_MAX:
                     break
                 inside = path.relative_to(self.workspace)
+                if self._refused("read", (str(inside),)):
+                    continue  # a link, or a glob with `..` in it
                 if ".git" in inside.parts or not path.is_file() or path.stat().st_size > FILE_MAX:
                     continue
                 for number, line in enumerate(path.read_text("utf-8", errors="replace").splitlines(), 1):

@@ -72,6 +72,7 @@ class ScriptStep(Strict):
     """One step; exactly one key is given.
 
     `say` prints a line; `run` is an argv in the workspace that must exit with 0; `fail` ends with that exit code;
+    `limit` ends the first run of the order at its provider's limit, over after so long, and is nothing in later ones;
     `hang` sleeps for ever and ignores the polite signal; `abort` hands in that the order cannot be done; `handoff`
     hands in exactly this object, of whatever role.
     """
@@ -84,6 +85,7 @@ class ScriptStep(Strict):
     sleep: Duration | None = None
     ask: Ask | None = None
     spend: Spend | None = None
+    limit: Duration | None = None
     fail: int | None = Field(default=None, ge=1, le=255)
     hang: Literal[True] | None = None
     handin: HandIn | None = None

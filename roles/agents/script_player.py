@@ -58,6 +58,7 @@ class Player:
             "sleep": self._sleep,
             "ask": self._ask,
             "spend": self._spend,
+            "limit": self._limit,
             "fail": self._fail,
             "hang": self._hang,
             "handin": self._hand_in,
@@ -192,6 +193,12 @@ class Player:
         self._cost += float(spend.get("cost", 0.0))
         if self._usage_file is not None:
             self._usage_file.write_text(json.dumps({"tokens": self._tokens, "cost": self._cost}), encoding="utf-8")
+
+    def _limit(self, reset: str) -> None:
+        # A limit costs no attempt, so the same steps are played again: a later run has another number in its mark.
+        if os.environ.get("SWARM_RUN", "").endswith(".1"):
+            say(f"error 429: the rate limit is reached, try again in {reset}")
+            raise SystemExit(EXIT_FAILED)
 
     def _fail(self, code: int) -> NoReturn:
         say(f"fails with {code}")

@@ -58,6 +58,6 @@ def _next(status: Status, kept: Path | None) -> list[str]:
     if kept is None:
         return ["Its folder is gone; `swarm demo --dir DIR` leaves everything to look at."]
     state = "--state ../state"
-    lines = [f"cd {shlex.quote(str(kept / 'repo'))}", f"git log; swarm verify main~3..main {state}"]
+    lines = [f"git log; swarm verify main~3..main {state}; less ../{TOLD}"]
     lines += [f"swarm approve {approval.id} {state}" for approval in status.approvals[:1]]
-    return [f"Look around (the story in full: ../{TOLD}):", *(f"  {line}" for line in lines)]
+    return [f"Look around: cd {shlex.quote(str(kept / 'repo'))}", *(f"  {line}" for line in lines)]

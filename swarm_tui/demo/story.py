@@ -12,7 +12,8 @@ WEAKENS, UNPROVED, BRINGS, HOSTILE = "part-cells", "link-spaces", "plain-letters
 PAIR = ("stamp-rename", "status-overlay")
 CANARY, BUG = "frame-cache", "bug-frame-cache-1"
 ASKS, HANGS = "drop-legacy", "list-blocks"
-ENOUGH_HEALTHY, ENOUGH_REJECTIONS = 11, 6
+CONTRACT, PLAN, PLANNED, PROPOSED = "contract-find", "plan-find", "find-words", "find-keys"
+ENOUGH_HEALTHY, ENOUGH_REJECTIONS = 14, 7
 REASON_CHARS = 160
 
 Happened = Mapping[str, Any]
@@ -92,15 +93,17 @@ def _why(event: Happened) -> str:
     return " ".join(str(reasons[0]).split())[:REASON_CHARS]
 
 
-def _landed_honestly(night: _Night) -> Told:
+def _side_by_side(night: _Night) -> Told:
     landed = {order: night.one("change_landed", order) for order in HONEST}
     missing = [order for order, event in landed.items() if event is None or night.rejected_for_what_it_changed(order)]
     if missing:
         return False, f"not landed at the first attempt: {', '.join(missing)}"
-    return True, ", ".join(f"{order} as {_short(event['commit'])}" for order, event in landed.items() if event)
+    most = _at_once(night)
+    named = ", ".join(f"{order} as {_short(event['commit'])}" for order, event in landed.items() if event)
+    return most >= 2, f"{most} agents at once; {named}"
 
 
-def _side_by_side(night: _Night) -> Told:
+def _at_once(night: _Night) -> int:
     """How many runs were under way at once, at most."""
     running: set[str] = set()
     most = 0
@@ -110,7 +113,32 @@ def _side_by_side(night: _Night) -> Told:
             most = max(most, len(running))
         elif event.get("kind") == "run_finished":
             running.discard(str(event.get("run")))
-    return most >= 2, f"{most} agents at once"
+    return most
+
+
+def _planned(night: _Night) -> Told:
+    """An item becomes a contract, a plan, work that is held to the contract, and a proposal that waits for a person."""
+    if night.one("change_landed", CONTRACT) is None or night.one("work_order_done", PLAN) is None:
+        return False, f"{CONTRACT} did not land, or {PLAN} was not handed in"
+    if night.one("guardrail_denied", PLANNED, rule="boundaries") is None:
+        return False, f"no guard held {PLANNED} to {CONTRACT}"
+    happened, evidence = _rejected_then_right(PLANNED)(night)
+    asked, answer = night.one("approval_asked", PROPOSED, danger="proposal"), night.one("approval_answered", PROPOSED)
+    if asked is None:
+        return False, f"{PROPOSED} was taken on without a person"
+    waits = f"{answer.get('answer')} by {answer.get('by')}" if answer else "waits for a person"
+    return happened, f"{PROPOSED} {waits}; {evidence}"
+
+
+def _at_its_limit(night: _Night) -> Told:
+    """A provider's limit costs no attempt: its order is ready again at the reset."""
+    limit, paused = night.one("run_finished", PLAN, result="limit"), night.one("provider_paused")
+    if limit is None or paused is None or limit.get("counted"):
+        return False, f"no provider was at its limit in {PLAN}"
+    done = night.came_after("work_order_done", PLAN, limit)
+    if night.one("provider_resumed") is None or done is None:
+        return False, f"{PLAN} did not go on at the reset"
+    return True, f"{paused.get('provider')} paused at {PLAN}, tried again at its reset; no attempt was lost"
 
 
 def _rejected_then_right(order: str) -> Callable[[_Night], Told]:
@@ -250,8 +278,9 @@ def _morning(night: _Night) -> Told:
 
 
 _CHAPTERS: tuple[tuple[str, Callable[[_Night], Told]], ...] = (
-    ("honest work lands", _landed_honestly),
-    ("agents work side by side", _side_by_side),
+    ("honest work, side by side", _side_by_side),
+    ("a contract, a plan, a proposal", _planned),
+    ("a provider's limit", _at_its_limit),
     ("outside its scope", _out_of_scope),
     ("breaks a unit test", _rejected_then_right(BREAKS)),
     ("green alone, red together", _red_together),

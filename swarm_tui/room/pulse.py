@@ -135,7 +135,10 @@ class Sampler:
     def _run_pulse(self, run: str) -> RunPulse:
         path = self.folders.runs / run / "log"
         line, size_bytes = last_line(path)
-        line = last_said(path.with_name("progress.jsonl")) or line
+        progress = path.with_name("progress.jsonl")
+        # A log for people, as of a session, may say more and later than its rows; one of a program's JSON does not.
+        if not line or line.startswith("{") or _changed_ns(progress) >= _changed_ns(path):
+            line = last_said(progress) or line
         return RunPulse(line, size_bytes, self._rss.get(run))
 
     def _measure_memory(self, runs: tuple[str, ...]) -> None:
@@ -222,6 +225,13 @@ def last_said(path: Path) -> str:
     except (ValueError, RecursionError, AttributeError):
         return ""
     return sanitise_line(said)[:LAST_CHARS]
+
+
+def _changed_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _pid_in(lock: Path) -> int | None:

@@ -214,7 +214,7 @@ def _other(approval: Approval, state: State) -> list[Line]:
         return [
             *_warnings(approval),
             *_prose("why", approval.why),
-            *_facts(approval),
+            *_facts(approval, "plain" if approval.danger == "proposal" else "attention"),
             Line("who", who),
             Line("if approved", ends[0]),
             Line("if denied", ends[1]),
@@ -236,6 +236,10 @@ _ENDS = {
         "it stays closed, and is not asked again for this work order",
     ),
     "over_budget": ("it goes on until that is spent too", "it stops where it is"),
+    "proposal": (
+        "it is taken on as it stands here, and begins when its turn comes",
+        "it is cancelled; nothing has been done for it",
+    ),
 }
 
 
@@ -271,9 +275,9 @@ def _warnings(approval: Approval) -> list[Line]:
     return [Line("" if at else "⚠ warning", text, "bad") for at, text in enumerate(warnings[:MAX_WARNINGS])]
 
 
-def _facts(approval: Approval) -> list[Line]:
+def _facts(approval: Approval, tone: str = "attention") -> list[Line]:
     facts = [sanitise_line(fact) for fact in approval.facts]
-    lines = [Line("" if at else "facts", fact, "attention", exact=True) for at, fact in enumerate(facts[:MAX_FACTS])]
+    lines = [Line("" if at else "facts", fact, tone, exact=True) for at, fact in enumerate(facts[:MAX_FACTS])]
     more = len(facts) - MAX_FACTS
     return [*lines, Line("", f"… and {more} more", "attention")] if more > 0 else lines
 

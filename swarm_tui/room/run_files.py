@@ -37,7 +37,8 @@ class Said:
 
 @dataclass(frozen=True)
 class RunFiles:
-    """All that is read of one run's folder. `handoff` is the one that was taken (by digest), or what lies there."""
+    """All that is read of one run's folder. `handoff` is the one that was taken (by digest), or what lies there.
+    `usage`: what it has used so far, by its adapter or its own word; the journal says it once it has ended."""
 
     prompt: Said = field(default_factory=Said)
     task: Said = field(default_factory=Said)
@@ -55,11 +56,15 @@ def read_run(folder: Path) -> RunFiles:
         prompt=read_said(side / "prompt.md"),
         task=read_said(side / "task.json"),
         spec=read_said(folder / "spec.json"),
-        usage=read_said(side / "usage.json"),
+        usage=_either(read_said(folder / "usage.json"), side / "usage.json"),
         result=read_said(folder / "result.json"),
         handoff=read_said(side / "handoff.json"),
         ask=read_said(side / "ask.json"),
     )
+
+
+def _either(first: Said, other: Path) -> Said:
+    return first if first.text else read_said(other)
 
 
 def read_said(path: Path, cap_bytes: int = CAP_BYTES) -> Said:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from engine.models.metrics import Metrics, Share
-from swarm_tui.figures import UNKNOWN, duration_text, number, percent
+from swarm_tui.figures import UNKNOWN, duration_text, least, number, percent
 from swarm_tui.room.words import amount
+from swarm_tui.spent import at_least, sum_text
 
 SAME = 0.05
 """Two halves that differ by less than this share are as good as each other."""
@@ -157,11 +158,14 @@ def _cost(m: Metrics) -> Told:
     if effort.cost is None:
         return Told(name, UNKNOWN, "no agent told a cost" if effort.runs else "no run has ended yet")
     if effort.cost_per_landed is None:
-        return Told(name, UNKNOWN, f"nothing landed, {number(effort.cost, 2)} spent")
+        return Told(
+            name, UNKNOWN, f"nothing landed, {at_least(number(effort.cost, 2), effort.runs_without_cost)} spent"
+        )
     spent = [(each.t_s, each.cost) for each in m.series.spent]
     trend = compared(*_spent(m, spent), lambda cost: number(cost, 2), less_is_better=True)
-    untold = f", {effort.runs_without_cost} runs told none" if effort.runs_without_cost else ""
-    return Told(name, number(effort.cost_per_landed, 2), f"{number(effort.cost, 2)} in all{untold}", *trend)
+    spoken = sum_text(number(effort.cost, 2), runs=effort.runs, unknown=effort.runs_without_cost)
+    said = spoken if effort.runs_without_cost else f"{spoken} in all"
+    return Told(name, least(effort.cost_per_landed, effort.runs_without_cost, 2), said, *trend)
 
 
 def _tokens(m: Metrics) -> Told:
@@ -169,10 +173,14 @@ def _tokens(m: Metrics) -> Told:
     if effort.tokens is None:
         return Told(name, UNKNOWN, "no agent told its tokens" if effort.runs else "no run has ended yet")
     if effort.tokens_per_landed is None:
-        return Told(name, UNKNOWN, f"nothing landed, {number(effort.tokens)} used")
+        return Told(
+            name, UNKNOWN, f"nothing landed, {at_least(number(effort.tokens), effort.runs_without_tokens)} used"
+        )
     spent = [(each.t_s, float(each.tokens)) for each in m.series.spent]
     trend = compared(*_spent(m, spent), amount, less_is_better=True)
-    return Told(name, number(effort.tokens_per_landed), f"{number(effort.tokens)} in all", *trend)
+    spoken = sum_text(number(effort.tokens), runs=effort.runs, unknown=effort.runs_without_tokens)
+    said = spoken if effort.runs_without_tokens else f"{spoken} in all"
+    return Told(name, least(effort.tokens_per_landed, effort.runs_without_tokens), said, *trend)
 
 
 def _spent(m: Metrics, spent: Sequence[Point]) -> tuple[float | None, float | None]:

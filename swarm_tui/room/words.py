@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -19,7 +20,12 @@ class Sign(NamedTuple):
     tone: str
 
 
+NEAR_S = 20 * 3_600.0
+"""A time of day alone cannot be mistaken for another day's."""
 UNKNOWN = Sign("?", "unknown", "attention")
+
+PROPOSAL = Sign("+", "proposal", "attention")
+AT_LIMIT = Sign("‖", "at limit", "attention")
 
 PHASES: dict[str, Sign] = {
     "draft": Sign("·", "draft", "quiet"),
@@ -71,7 +77,7 @@ RUNS: dict[str, Sign] = {
     "timeout": Sign("◷", "timeout", "bad"),
     "idle": Sign("◷", "idle", "bad"),
     "quota": Sign("!", "over quota", "bad"),
-    "limit": Sign("‖", "provider's limit", "attention"),
+    "limit": AT_LIMIT,
     "asked": Sign("?", "asks you", "attention"),
     "aborted": Sign("×", "gave up", "bad"),
     "interrupted": Sign("·", "interrupted", "quiet"),
@@ -90,6 +96,13 @@ def sign(table: dict[str, Sign], key: str) -> Sign:
     return table.get(key) or Sign("?", key or "unknown", "attention")
 
 
+def run_sign(result: str, reason: str) -> Sign:
+    """The sign of a run. One that went round in circles is stuck, and not silent, though both end as idle."""
+    if result == "idle" and "stuck" in reason.partition(";")[0]:
+        return Sign("↻", "stuck", "bad")
+    return sign(RUNS, result)
+
+
 def age(seconds: float) -> str:
     """How long something has been so, in at most four characters: <1m, 12m, 3h, 2d. Calm: it changes by the minute."""
     seconds = max(0.0, seconds)
@@ -98,6 +111,12 @@ def age(seconds: float) -> str:
     if seconds < 6_000:
         return f"{seconds / 60:.0f}m"
     return f"{seconds / 3600:.0f}h" if seconds < 360_000 else f"{seconds / 86_400:.0f}d"
+
+
+def moment(at: float, now: float) -> str:
+    """A moment to come, both in UTC seconds, as a local time of day; with its date where that is not plain."""
+    form = "%H:%M" if at - now < NEAR_S else "%d %b %H:%M"
+    return time.strftime(form, time.localtime(at))
 
 
 def clock(seconds: float) -> str:

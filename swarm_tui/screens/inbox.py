@@ -21,6 +21,7 @@ from swarm_tui.widgets.sheet import Sheet
 
 KINDS: dict[str, Sign] = {
     "approval": Sign("?", "approval", "attention"),
+    "proposal": words.PROPOSAL,
     "parked": Sign("P", "parked", "attention"),
     "golden": Sign("≠", "golden", "attention"),
     "frozen": Sign("❄", "frozen", "bad"),
@@ -95,7 +96,9 @@ class InboxScreen(RoomScreen):
         need = self._needs.get(key)
         if need is None:
             return (Cell(""), Cell("gone", "quiet"), Cell(""))
-        sign = words.sign(KINDS, need.kind)
+        approval = self.room.state.approvals.get(need.ident) if need.kind == "approval" else None
+        proposed = approval is not None and approval.danger == "proposal"
+        sign = words.sign(KINDS, "proposal" if proposed else need.kind)
         since = words.age(self.room.now - need.since) if need.since else ""
         why = f": {need.why}" if need.why and need.kind != "approval" else ""
         return (Cell(f"{sign.glyph} {sign.word}", sign.tone), Cell(f"{need.title}{why}"), Cell(since, "quiet"))

@@ -19,8 +19,10 @@ from engine.text.sanitise import sanitise_line
 from swarm_tui.figures import duration_text, number, percent
 from swarm_tui.room import words
 from swarm_tui.room.changes import Changes
+from swarm_tui.room.spending_facts import night_budgets
 from swarm_tui.room.tiles import tiles_of
 from swarm_tui.screens.room_screen import RoomScreen
+from swarm_tui.spent import at_least
 from swarm_tui.widgets.figures import FigureTable, Tile
 from swarm_tui.widgets.plot import Bars, Curve, Plot, load_curves
 
@@ -36,6 +38,7 @@ TEST = ("test that flakes on main", "flakes", "runs", "flake rate", "counts")
 PROOF = ("proof that stays", "count")
 FLOW = ("canary flow", "judged", "flaky", "flake rate")
 KIND = ("kind of work order", "first reports", "green", "first pass")
+BUDGET = ("budget tonight", "of", "used", "at most")
 EFFORT = ("runs", "orders", "attempts", "landed", "cost", "cost each", "tokens each")
 
 
@@ -81,6 +84,7 @@ class MetricsScreen(RoomScreen):
                 yield Bars("Healthy by hour", empty="no work order is healthy yet", id="hours")
             with Container(id="tables"):
                 with Container(classes="column"):
+                    yield FigureTable(BUDGET, empty="no budget is set: [budgets] in swarm.toml", id="by-budget")
                     yield FigureTable(GATE, empty="no gate has run yet", id="by-gate")
                     yield FigureTable(FLOW, empty="no canary has judged yet", id="by-flow")
                     yield FigureTable(TEST, empty="no test has flaked on main", id="by-test")
@@ -144,6 +148,8 @@ class MetricsScreen(RoomScreen):
         self.query_one("#gate-time", Bars).show(_gate_bars(m.gates))
         self.query_one("#hours", Bars).show(_hours(m, since))
         self._table("by-gate", [_gate_row(gate) for gate in m.gates])
+        self._table("by-budget", [[row.name, row.dimension, row.used_words, row.most_words]
+                                  for row in night_budgets(self.room.state)])  # fmt: skip
         self._table("by-agent", [_effort_row(each) for each in m.by_agent])
         self._table("by-role", [_effort_row(each) for each in m.by_role])
         self._table("by-flow", [[_clean(each.flow), f"{each.judged:,}", f"{each.flaky:,}", _rate(each.rate)]
@@ -205,11 +211,15 @@ def _leads(m: Metrics) -> list[Curve]:
 def _spent(m: Metrics) -> list[Curve]:
     if m.effort.cost is not None:
         points = tuple((each.t_s, each.cost) for each in m.series.spent)
-        return [Curve("spent", points, "attention", told=number(m.effort.cost, 2))]
+        return [
+            Curve("spent", points, "attention", told=at_least(number(m.effort.cost, 2), m.effort.runs_without_cost))
+        ]
     if m.effort.tokens is None:
         return []
     points = tuple((each.t_s, float(each.tokens)) for each in m.series.spent)
-    return [Curve("tokens", points, "attention", told=words.amount(m.effort.tokens))]
+    return [
+        Curve("tokens", points, "attention", told=at_least(words.amount(m.effort.tokens), m.effort.runs_without_tokens))
+    ]
 
 
 def _gate_bars(gates: Sequence[GateTime]) -> list[tuple[str, float, str]]:
@@ -244,9 +254,10 @@ def _gate_row(gate: GateTime) -> list[str]:
 
 def _effort_row(each: Effort) -> list[str]:
     known = [
-        "?" if value is None else number(value, digits)
-        for value, digits in (
-            (each.attempts_per_work_order, 2), (each.cost, 2), (each.cost_per_landed, 2), (each.tokens_per_landed, 0),
+        "?" if value is None else at_least(number(value, digits), unknown)
+        for value, digits, unknown in (
+            (each.attempts_per_work_order, 2, 0), (each.cost, 2, each.runs_without_cost),
+            (each.cost_per_landed, 2, each.runs_without_cost), (each.tokens_per_landed, 0, each.runs_without_tokens),
         )
     ]  # fmt: skip
     attempts, cost, cost_each, tokens_each = known

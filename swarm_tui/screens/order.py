@@ -6,7 +6,7 @@ import asyncio
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual.app import ComposeResult, SuspendNotSupported
 from textual.binding import Binding, BindingType
@@ -22,6 +22,7 @@ from swarm_tui.room.differences import read_difference
 from swarm_tui.room.editor import editor_command, line_of_order
 from swarm_tui.room.order_events import OrderEvents
 from swarm_tui.room.reports import ReadReport, read_report, verify_command
+from swarm_tui.room.run_files import said_of
 from swarm_tui.screens import order_pages as pages
 from swarm_tui.screens.room_screen import RoomScreen
 from swarm_tui.widgets.diff_view import DiffView
@@ -39,6 +40,7 @@ ATTEMPT_COLUMNS = (
     Column("time", 5, right=True),
     Column("tokens", 6, right=True),
     Column("cost", 5, right=True),
+    Column("role", 11, from_width=110),
     Column("agent", 8, from_width=100),
     Column("kept", 10, from_width=84),
     Column("what came of it", 0, from_width=70),
@@ -72,6 +74,8 @@ class OrderScreen(RoomScreen):
         self._read: dict[str, ReadReport] = {}
         self._commands: dict[str, str] = {}
         self._diff_of: pages.Subject | None = None
+        self._handoff: tuple[str, dict[str, Any]] = ("", {})
+        """The digest of its newest handoff, and what stands in it."""
 
     def compose(self) -> ComposeResult:
         yield Head(id="order-head")
@@ -128,7 +132,11 @@ class OrderScreen(RoomScreen):
 
     def _look(self) -> None:
         """Everything that the state and the history say."""
-        self.query_one("#order-spec", Prose).show(pages.spec_lines(self.room, self.order))
+        run = pages.handed_in_by(self.room, self.order)
+        if run is not None and run.handoff != self._handoff[0]:
+            self._handoff = (run.handoff, {})
+            self.run_worker(self._read_handoff(run.handoff), group="handoff", exclusive=True)
+        self.query_one("#order-spec", Prose).show(pages.spec_lines(self.room, self.order, self._handoff[1]))
         if not self._events.events:
             lines = pages.timeline_lines(self.order, (), 0)
             self.query_one("#order-timeline", Prose).show(lines)
@@ -155,6 +163,15 @@ class OrderScreen(RoomScreen):
             return  # how many attempts there are is left out of the head then
         if self.lives:
             self.query_one(Head).show(pages.head_lines(self.room, self.order, self._allowed))
+
+    async def _read_handoff(self, digest: str) -> None:
+        try:
+            table = said_of(await asyncio.to_thread(self.room.source.artifact, digest)).table
+        except (SwarmError, OSError):
+            return  # the journal's summary of it is shown; its run says why it cannot be read
+        if self.lives and self._handoff[0] == digest:
+            self._handoff = (digest, table)
+            self.query_one("#order-spec", Prose).show(pages.spec_lines(self.room, self.order, table))
 
     # -- diff ----------------------------------------------------------------------------------------------------
 
@@ -223,7 +240,7 @@ class OrderScreen(RoomScreen):
         run = room.history.runs.get(key)
         if run is None:  # a replay went back before it, and this screen was not seen since
             return [Cell("")] * len(ATTEMPT_COLUMNS)
-        sign = words.sign(words.RUNS, run.result)
+        sign = words.run_sign(run.result, run.reason)
         change = room.state.changes.get(run.change)
         came = f"{change.status}:" if change else ""
         why = run.reason or (change.why if change else "") or run.summary
@@ -233,6 +250,7 @@ class OrderScreen(RoomScreen):
             Cell(words.took((run.ended_at or room.now) - run.started_at)),
             Cell(words.amount(run.tokens) if run.tokens else "?"),
             Cell(f"{run.cost:.2f}" if run.cost else "?"),
+            Cell(sanitise_line(run.role), "quiet"),
             Cell(sanitise_line(run.agent), "quiet"),
             Cell(run.kept[:10], "quiet"),
             Cell(sanitise_line(" ".join(text for text in (came, why) if text))),

@@ -5,18 +5,30 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from engine.history import RunRecord
 from engine.models.event import Event
 from engine.models.report import GateResult, VerificationReport
 from engine.models.roadmap import WorkOrder
+from engine.planner.roles import contracts_of
 from engine.remote_proposals import proposals
-from engine.state import Order
+from engine.state import Order, Tally
 from swarm_tui.phrases import Phrase, phrase
 from swarm_tui.pull_requests import proposal_words
 from swarm_tui.room import words
+from swarm_tui.room.handoff_facts import handoff_facts
 from swarm_tui.room.proof_facts import proof_lines
 from swarm_tui.room.reports import ReadReport, command_line
 from swarm_tui.room.room import Room
+from swarm_tui.room.spending_facts import (
+    order_budgets,
+    pending_proposal,
+    provider_waited_for,
+    role_of,
+    until_words,
+)
+from swarm_tui.spent import UNKNOWN, sum_text
 from swarm_tui.widgets.prose import BLANK, Line, Span, line, paragraph, title
 
 LABEL = 12
@@ -85,15 +97,18 @@ def head_lines(room: Room, ident: str, allowed: int) -> list[Line]:
     facts = [attempts_text(order, allowed)]
     if order.since:
         facts.append(f"{order.phase} for {words.age(room.now - order.since)}")
-    facts.append(f"{words.amount(order.tokens)} tokens" if order.tokens else "tokens unknown")
-    facts.append(f"cost {order.cost:.2f}" if order.cost else "cost unknown")
-    if not order.tokens and not order.cost and not order.runs:
-        del facts[-2:]
+    facts += _spent(room.state.spending.orders.get(ident), order)
     lines.append(line(Span("  ".join(facts), "quiet")))
     if order.phase == "parked" and order.why:
         lines.append(line(Span("why  ", "quiet"), Span(order.why, "attention")))
         here = Span("  (a)", "quiet") if order.approval else Span("")
         lines += [line(Span("do   ", "quiet"), order.do, here)] if order.do else []
+    elif order.phase == "draft" and (asked := pending_proposal(room.state, order)):
+        lines.append(line(Span(f"{order.proposed_by} proposes it; nothing is done for it yet", "attention")))
+        lines.append(line(Span("do   ", "quiet"), f"swarm approve {asked} takes it on", Span("  (a)", "quiet")))
+    elif provider := provider_waited_for(room.state, order):
+        until = until_words(room.state.spending.providers[provider], room.now)
+        lines.append(line(Span(f"waits for {provider}, whose limit is reached, until {until}", "attention")))
     elif order.phase in ("draft", "ready") and order.waits_for:
         lines.append(line(Span(f"waits for {', '.join(order.waits_for)}", "attention")))
     elif order.phase in ("rejected", "reverted") and order.feedback:
@@ -105,6 +120,15 @@ def head_lines(room: Room, ident: str, allowed: int) -> list[Line]:
         url = Span(f"  {request.url}" if request else "", "quiet")
         lines.append(line(Span("remote  ", "quiet"), Span(proposal_words(request), tone), url, hang=8))
     return lines
+
+
+def _spent(tally: Tally | None, order: Order) -> list[str]:
+    """Tokens and cost of the runs that have ended, as far as they are known."""
+    if tally is None or not tally.runs:
+        return ["tokens unknown", "cost unknown"] if order.runs else []
+    tokens = sum_text(f"{words.amount(order.tokens)} tokens", runs=tally.runs, unknown=tally.untold_tokens)
+    cost = sum_text(f"{order.cost:.2f}", runs=tally.runs, unknown=tally.untold_cost)
+    return ["tokens unknown" if tokens == UNKNOWN else tokens, f"cost {cost}"]
 
 
 def gone_text(room: Room, ident: str) -> str:
@@ -124,7 +148,8 @@ def attempts_text(order: Order, allowed: int) -> str:
 # -- specification -------------------------------------------------------------------------------------------------
 
 
-def spec_lines(room: Room, ident: str) -> list[Line]:
+def spec_lines(room: Room, ident: str, handoff: dict[str, Any]) -> list[Line]:
+    """`handoff`: what stands in its newest handoff, as far as that is read."""
     order = room.state.orders.get(ident)
     if order is None:
         return [line(Span(gone_text(room, ident), "quiet"))]
@@ -134,12 +159,13 @@ def spec_lines(room: Room, ident: str) -> list[Line]:
     lines += _listed("Tests that must become green", spec.tests)
     lines += [BLANK, title("Scope"), *_scope(spec)]
     lines += _dependencies(room, spec)
+    lines += _contracts(room, spec)
     lines += [BLANK, title("Terms"), *_terms(room, order)]
     lines += _listed("Tests it has to make steady", spec.steady)
     lines += _listed("Tests it may change", spec.tests_changed) + _listed("Tests it may remove", spec.tests_removed)
     lines += [BLANK, title("How to see the fault"), *paragraph("\n".join(spec.repro))] if spec.repro else []
     lines += [BLANK, title("How to take it back"), *paragraph(spec.rollback)] if spec.rollback else []
-    return lines + _handed_in(room, ident)
+    return lines + _handed_in(room, ident, handoff)
 
 
 def _acceptance(spec: WorkOrder) -> list[Line]:
@@ -175,22 +201,56 @@ def _dependencies(room: Room, spec: WorkOrder) -> list[Line]:
 
 def _terms(room: Room, order: Order) -> list[Line]:
     spec = order.spec
+    budgets = order_budgets(room.state, spec.id)
     rows = [
         ("kind", spec.kind),
         ("item", room.history.items.get(spec.item, spec.item)),
+        ("role", role if (role := role_of(room.state, order)) != "implementer" else ""),
         ("priority", f"{spec.priority} (1 is first)"),
         ("gates", ", ".join(spec.gates) or "all gates for landing"),
         ("budget", ", ".join(f"{name} {value}" for name, value in spec.budget.items())),
         ("owner", spec.owner),
         ("needs", f"a sandbox with {', '.join(spec.needs_sandbox)}" if spec.needs_sandbox else ""),
         ("resolves", ", ".join(spec.resolves)),
-        ("written by", "the swarm, after a red canary" if order.source == "swarm" else ""),
+        ("may spend", ", ".join(f"{row.used_words} of {row.most_words} {row.dimension}" for row in budgets)),
+        ("written by", _writer(order)),
     ]
     return [line(Span(f"  {label:<{LABEL}}", "quiet"), text, hang=LABEL + 2) for label, text in rows if text]
 
 
-def _handed_in(room: Room, ident: str) -> list[Line]:
-    """What the newest change's agent said of it."""
+def _writer(order: Order) -> str:
+    if order.proposed_by:
+        return f"{order.proposed_by}, which proposed it"
+    if order.tests_for:
+        return f"the swarm: its tests join {order.tests_for}"
+    if order.spec.role != "implementer" and order.source == "swarm":
+        return f"the swarm, for its {order.spec.role}"
+    return "the swarm, after a red canary" if order.source == "swarm" else ""
+
+
+def _contracts(room: Room, spec: WorkOrder) -> list[Line]:
+    """The Design Contracts on main that it is held to."""
+    found = contracts_of(room.state, spec)
+    lines = [BLANK, title("Held to")] if found else []
+    for order in found:
+        lines.append(line(Span("  § contract ", "quiet"), f"{order.spec.id}  {order.spec.title}", hang=13))
+        rules = [f"{rule.get('from', '?')} may not depend on {rule.get('may_not', '?')}" for rule in order.forbidden]
+        lines += [line(Span(f"{'':13}{rule}", "quiet"), hang=13) for rule in rules]
+    return lines
+
+
+def handed_in_by(room: Room, ident: str) -> RunRecord | None:
+    """The newest run that handed something in."""
+    runs = (room.history.runs[run] for run in reversed(room.history.runs_of.get(ident, [])))
+    return next((run for run in runs if run.handoff), None)
+
+
+def _handed_in(room: Room, ident: str, handoff: dict[str, Any]) -> list[Line]:
+    """What its newest handoff says; what the journal has of it until that is read."""
+    run = handed_in_by(room, ident)
+    if run is not None and (facts := handoff_facts(handoff, room.state)):
+        by = f"{run.change or run.run}, by {run.agent}" + (f" as {run.role}" if run.role != "implementer" else "")
+        return [BLANK, title(f"Handed in with {by}"), *facts]
     changes = room.history.changes_of.get(ident, [])
     change = room.state.changes.get(changes[-1]) if changes else None
     if change is None:

@@ -7,12 +7,14 @@ from typing import Any, cast
 
 from engine.history import RunRecord
 from engine.models.status import SandboxStatus
+from engine.models.usage import count, dollars
 from swarm_tui.guarding import quota_words, sandbox_words
 from swarm_tui.room import words
 from swarm_tui.room.reports import command_line
 from swarm_tui.room.room import Room
 from swarm_tui.room.run_files import RunFiles, Said, as_readable
 from swarm_tui.screens.order_pages import at, fact
+from swarm_tui.spent import UNKNOWN
 from swarm_tui.widgets.prose import BLANK, Line, Span, line, paragraph, title
 
 MOST_LINES = 4_000
@@ -24,7 +26,7 @@ def head_lines(room: Room, ident: str) -> list[Line]:
     run = room.history.runs.get(ident)
     if run is None:
         return [line(Span(ident, "strong")), line(Span(unknown_text(room), "attention"))]
-    sign = words.sign(words.RUNS, run.result)
+    sign = words.run_sign(run.result, run.reason)
     lines = [line(
         Span(f"{sign.glyph} {sign.word}", sign.tone), "  ", Span(ident, "strong"),
         f"  attempt {run.attempt} of {run.order}", Span(f"  {run.role} by {run.agent}", "quiet"),
@@ -45,8 +47,10 @@ def _facts(room: Room, run: RunRecord) -> list[str]:
         facts[-1] = f"for {words.clock(ended - run.started_at)}"
         facts.append(f"memory {words.size(pulse.rss_bytes)}" if pulse and pulse.rss_bytes else "memory unknown")
     if run.result or run.tokens or run.cost:
-        facts.append(f"{words.amount(run.tokens)} tokens" if run.tokens else "tokens unknown")
-        facts.append(f"cost {run.cost:.2f}" if run.cost else "cost unknown")
+        told = run.usage
+        knows = (told.get("tokens_known", run.tokens > 0), told.get("cost_known", run.cost > 0))
+        facts.append(f"{words.amount(run.tokens)} tokens" if knows[0] else "tokens unknown")
+        facts.append(f"cost {run.cost:.2f}" if knows[1] else "cost unknown")
     return facts
 
 
@@ -192,7 +196,7 @@ def result_lines(room: Room, run: RunRecord | None, files: RunFiles, command: st
     lines += _some(("  process", str(result.get("end", ""))), ("  note", str(result.get("note", ""))))
     if result.get("dropped_bytes"):
         lines.append(fact("  log", Span(f"{result['dropped_bytes']} bytes were dropped: it was too long", "attention")))
-    lines += [BLANK, title("Usage"), *_usage(run, files)]
+    lines += [BLANK, title("Usage"), *usage_lines(run, files)]
     if run is not None:
         lines += [BLANK, title("What came of it"), *_outcome(room, run)]
     if command:
@@ -208,14 +212,40 @@ def result_lines(room: Room, run: RunRecord | None, files: RunFiles, command: st
     return lines
 
 
-def _usage(run: RunRecord | None, files: RunFiles) -> list[Line]:
-    if run is not None and (run.tokens or run.cost):
-        return [fact("  tokens", str(run.tokens)), fact("  cost", f"{run.cost:.4f}")]
+def usage_lines(run: RunRecord | None, files: RunFiles) -> list[Line]:
+    """Of a run that has ended what the journal charged it; of another what its files say until now."""
+    if run is not None and run.result:
+        return _charged(run.usage) if run.usage else [line(Span("  unknown: the agent did not say", "quiet"))]
     said = files.usage.table
-    if said:
-        rows = ((f"  {name}", str(value)) for name, value in said.items())
-        return [line(Span("  its own word, not counted yet:", "quiet")), *_some(*rows)]
-    return [line(Span("  unknown: the agent did not say", "quiet"))]
+    rows = [
+        ("tokens", count(said.get("tokens")) or count(said.get("total"))),
+        ("tokens in", count(said.get("tokens_in"))), ("tokens out", count(said.get("tokens_out"))),
+        ("cost", dollars(said.get("cost"))),
+    ]  # fmt: skip
+    known = [(f"  {name}", f"{value:,}") for name, value in rows if value]
+    if known:
+        return [line(Span("  its own word so far, not counted yet:", "quiet")), *_some(*known)]
+    return [line(Span("  unknown: the agent has not said anything yet", "quiet"))]
+
+
+def _charged(f: Mapping[str, Any]) -> list[Line]:
+    """f: the fields of `budget_spent`."""
+    tokens = f"{f['tokens']:,}" if f.get("tokens_known", f["tokens"] > 0) else UNKNOWN
+    parts = [("in", f.get("tokens_in")), ("out", f.get("tokens_out")), ("cached", f.get("tokens_cached"))]
+    told = ", ".join(f"{value:,} {name}" for name, value in parts if value is not None)
+    cost = f"{f['cost']:.4f}" if f.get("cost_known", f["cost"] > 0) else UNKNOWN
+    rows = [("tokens", f"{tokens} ({told})" if told else tokens), ("cost", cost)]
+    rows += [("turns", "" if f.get("turns") is None else f"{f['turns']:,}"), ("told by", str(f.get("source", "")))]
+    rows += [("counts", _SCOPES.get(f.get("scope", ""), ""))]
+    rows += [("claimed", ", ".join(f"{value:,.0f} {name}" for name, value in f.get("claimed", {}).items()))]
+    return list(_some(*((f"  {name}", text) for name, text in rows)))
+
+
+_SCOPES = {
+    "run": "all of the run",
+    "turn": "the turns that ended",
+    "step": "the calls of its model that were seen: it may have been more",
+}
 
 
 def _outcome(room: Room, run: RunRecord) -> Sequence[Line]:

@@ -75,6 +75,7 @@ class Header(Widget):
 def parts_of(room: Room) -> list[Part]:
     """What the header says, in order."""
     from engine.text.sanitise import sanitise_line
+    from swarm_tui.room.spending_facts import paused_providers, until_words
 
     state, now = room.state, room.now
     health = words.sign(words.HEALTH, room.health)
@@ -93,10 +94,10 @@ def parts_of(room: Room) -> list[Part]:
         parts.append((1, "‖ paused", "attention"))
     elif state.draining:
         parts.append((1, "■ finishing", "attention"))
-    for name, provider in state.spending.providers.items():
-        if provider.paused:
-            until = "you resume it" if provider.asks else time.strftime("%H:%M", time.localtime(provider.until))
-            parts.append((2, f"‖ {sanitise_line(name)[:20]} until {until}", "attention"))
+    for name, waiting in paused_providers(state).items():
+        wait = f", {len(waiting)} wait{'s' * (len(waiting) == 1)}" if waiting else ""
+        until = until_words(state.spending.providers[name], now)
+        parts.append((2, f"‖ {sanitise_line(name)[:20]} until {until}{wait}", "attention"))
     if room.source.read_only and engine != "replay":
         parts.append((3, "read-only", "attention"))
     if state.sandbox.get("backend") == "none":
@@ -112,7 +113,9 @@ def parts_of(room: Room) -> list[Part]:
     parts.append((6, f"≡ train {queue}", "busy" if queue else "quiet"))
     parts.append((7, f"{room.phases['healthy']}/{len(state.orders)} healthy", "plain"))
     most = state.in_force.cost_per_night
-    cost = f"{state.cost_tonight:.2f}" + (f"/{most:.0f}" if most else "")
+    night = state.spending.night
+    lacks = "?" if night.untold_cost and night.untold_cost >= night.runs else f"{state.cost_tonight:.2f}"
+    cost = ("≥" if night.untold_cost and lacks != "?" else "") + lacks + (f"/{most:.0f}" if most else "")
     parts.append((8, f"cost {cost}", "plain"))
     if room.source.past_read < 1.0:
         parts.append((4, f"reading the past {room.source.past_read:.0%}", "quiet"))

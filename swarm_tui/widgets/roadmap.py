@@ -152,7 +152,7 @@ class RoadmapPane(Pane):
         order = room.state.orders.get(key)
         if order is None:
             return (Cell(sanitise_line(key), "quiet"), Cell("gone", "quiet"), Cell(""), Cell(""))
-        sign = words.sign(words.PHASES, order.phase)
+        sign = _sign(room, order)
         indent = "  " if order.spec.item in self._items else ""
         since = words.age(room.now - order.since) if order.since and order.phase not in ("healthy", "cancelled") else ""
         return (
@@ -227,10 +227,25 @@ class RoadmapPane(Pane):
             self.app.ask_order(name, self.order)
 
 
+def _sign(room: Room, order: Order) -> words.Sign:
+    """Its phase; of an order that waits for a person's word or for a provider's reset, that."""
+    from swarm_tui.room.spending_facts import pending_proposal, provider_waited_for
+
+    if order.proposed_by and order.phase == "draft" and pending_proposal(room.state, order):
+        return words.PROPOSAL
+    return words.AT_LIMIT if provider_waited_for(room.state, order) else words.sign(words.PHASES, order.phase)
+
+
 def _about(room: Room, order: Order, clean: words.Clean) -> str:
     """Why an order waits, where that says more than its title."""
+    from swarm_tui.room.spending_facts import pending_proposal, provider_waited_for, until_words
+
     if order.phase == "parked":
         return clean(order.why)
+    if order.proposed_by and order.phase == "draft" and pending_proposal(room.state, order):
+        return clean(f"proposed by {order.proposed_by}: take it on or not (a)")
+    if provider := provider_waited_for(room.state, order):
+        return clean(f"waits for {provider}, until {until_words(room.state.spending.providers[provider], room.now)}")
     if order.phase in ("draft", "ready"):
         orders = room.state.orders
         open_ones = [each for each in [*order.spec.depends_on, *order.waits_for]

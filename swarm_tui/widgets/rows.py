@@ -25,12 +25,14 @@ TONES = ("good", "bad", "attention", "busy", "quiet", "plain", "strong")
 
 @dataclass(frozen=True)
 class Column:
-    """`width` in cells; 0 takes what is left (several share it). Hidden in a table narrower than `from_width`."""
+    """`width` in cells; 0 takes what is left: several share it, those with a `most` take that first. Hidden in a table
+    narrower than `from_width`."""
 
     title: str
     width: int = 0
     right: bool = False
     from_width: int = 0
+    most: int = 0
 
 
 @dataclass(frozen=True)
@@ -339,7 +341,8 @@ class Rows(ScrollView, can_focus=True):
         for column, cell in shown:
             room = column.width
             if not room:
-                room, flexible = left // flexible, flexible - 1
+                room = min(column.most, left) if column.most and flexible > 1 else left // flexible
+                flexible -= 1
                 left -= room
             found.append((fitted(cell.text, room, right=column.right), cell.tone))
             found.append((" " * GAP, "plain"))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import tomllib
 
 import pytest
 
-from engine.models.roadmap import Roadmap
+from engine.models.handoffs import DesignContract, WorkOrders, parse_handoff
+from engine.models.roadmap import Roadmap, WorkOrder
 from engine.models.task import GrantedOperation, Operation
+from engine.planner.proposals import loosens
 from engine.scope import in_scope
 from roles.agents.script_format import parse_script
+from roles.agents.streams.plain import Plain
 
 HONEST = ["rect-inset", "text-align", "close-view", "docs-events"]
 FLOWS = ["resize-drag", "multi-view", "navigation"]
@@ -18,7 +22,15 @@ FLOWS = ["resize-drag", "multi-view", "navigation"]
 
 def order_of(demo, name: str):
     roadmap = Roadmap.model_validate(tomllib.loads((demo.repo / "roadmap.toml").read_text(encoding="utf-8")))
-    return next(order for order in roadmap.work_order if order.id == name)
+    return next(order for order in [*roadmap.work_order, *proposed(demo)] if order.id == name)
+
+
+def proposed(demo) -> list[WorkOrder]:
+    """The orders of the coordinator's plan."""
+    *_, last = parse_script((demo.scripts / "plan-find.toml").read_text(encoding="utf-8"), "plan-find").attempt[0].steps
+    handoff = parse_handoff(json.dumps(last.handoff).encode("utf-8"), "coordinator")
+    assert isinstance(handoff, WorkOrders)
+    return handoff.orders
 
 
 def changed(demo) -> list[str]:
@@ -54,7 +66,7 @@ def land(demo, name: str, attempt: int) -> None:
 
 def test_every_script_has_the_format(demo) -> None:
     scripts = sorted(demo.scripts.glob("*.toml"))
-    assert len(scripts) == 17
+    assert len(scripts) == 21
     for path in scripts:
         parse_script(path.read_text(encoding="utf-8"), path.name)
 
@@ -204,6 +216,46 @@ def test_the_legacy_folder_goes_only_after_a_yes(demo) -> None:
     assert not (demo.repo / "legacy").exists()
     assert outside(demo, "drop-legacy") == []
     assert red(demo) == []
+
+
+def test_the_contract_is_one_and_forbids_painting(demo) -> None:
+    played(demo, "contract-find", 1)
+    assert (changed(demo), outside(demo, "contract-find")) == (["docs/find.md"], [])
+    contract = parse_handoff((demo.side / "handoff.json").read_bytes(), "architect")
+    assert isinstance(contract, DesignContract)
+    assert [(each.from_, each.may_not) for each in contract.forbidden_imports] == [("finding", "painting")]
+    assert all((demo.repo / path).is_file() for path in contract.module_map.values() if "find" not in path)
+
+
+def test_the_plan_meets_a_limit_in_its_first_run_alone(demo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWARM_RUN", "night-1/plan-find.1")
+    limited = demo.play("plan-find", 1)
+    stream = Plain()
+    for line in limited.stdout.splitlines():
+        stream.feed(line)
+    assert (limited.returncode, stream.ended().reason) == (1, "limit")
+    assert not (demo.side / "handoff.json").exists()
+    monkeypatch.setenv("SWARM_RUN", "night-1/plan-find.2")
+    played(demo, "plan-find", 1)
+    assert changed(demo) == []
+
+
+def test_the_plan_has_one_order_that_waits_for_a_person(demo) -> None:
+    assert [(order.id, bool(loosens(order))) for order in proposed(demo)] == [
+        ("find-words", False),
+        ("find-keys", True),
+    ]
+
+
+def test_the_finding_paints_once_and_is_right_then(demo) -> None:
+    played(demo, "find-words", 1)
+    assert (outside(demo, "find-words"), red(demo)) == ([], [])
+    assert "import Surface" in (demo.repo / "tinykit" / "find.py").read_text(encoding="utf-8")
+    afresh(demo)
+    land(demo, "find-words", 2)
+    assert "surface" not in (demo.repo / "tinykit" / "find.py").read_text(encoding="utf-8").casefold()
+    played(demo, "find-keys", 1)
+    assert (changed(demo), red(demo)) == (["tests/unit/test_hits.py", "tinykit/hits.py"], [])
 
 
 @pytest.mark.slow

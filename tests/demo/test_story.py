@@ -60,6 +60,16 @@ def night() -> list[dict[str, Any]]:
     landed("frame-cache")
     painted = {"sample": "painted", "unit": "cells", "before": 432.0, "after": 192.0, "pairs": 5, "p": 0.008}
     better = painted | {"verdict": "better", "reason": "55.6 % better than last good"}
+    landed("contract-find")
+    add("run_finished", "plan-find", result="limit", counted=False)
+    add("provider_paused", "plan-find", provider="cloud", until=1.0)
+    add("provider_resumed", provider="cloud")
+    add("work_order_done", "plan-find")
+    add("work_order_healthy", "plan-find")
+    add("approval_asked", "find-keys", approval="ap-2", danger="proposal")
+    add("guardrail_denied", "find-words", rule="boundaries")
+    rejected("find-words", "tinykit/find.py imports tinykit.surface")
+    landed("find-words")
     add("canary_finished", commit=SHA, purpose="compare", verdict="PASS", metrics=[better])
     add("canary_judged", commit=SHA, verdict="PASS")
     return events
@@ -79,14 +89,22 @@ def test_a_whole_night_is_told() -> None:
 
 
 def test_an_empty_night_tells_nothing() -> None:
-    assert len(missing([])) == len(told([])) == 16
+    assert len(missing([])) == len(told([])) == 17
 
 
 @pytest.mark.parametrize(
     ("kind", "order", "chapter"),
     [
-        ("change_landed", "text-align", "honest work lands"),
-        ("run_started", "scrollbar", "agents work side by side"),
+        ("change_landed", "text-align", "honest work, side by side"),
+        ("run_started", "scrollbar", "honest work, side by side"),
+        ("change_landed", "contract-find", "a contract, a plan, a proposal"),
+        ("work_order_done", "plan-find", "a contract, a plan, a proposal"),
+        ("guardrail_denied", "find-words", "a contract, a plan, a proposal"),
+        ("change_landed", "find-words", "a contract, a plan, a proposal"),
+        ("approval_asked", "find-keys", "a contract, a plan, a proposal"),
+        ("run_finished", "plan-find", "a provider's limit"),
+        ("provider_paused", "plan-find", "a provider's limit"),
+        ("provider_resumed", "", "a provider's limit"),
         ("guardrail_denied", "scrollbar", "outside its scope"),
         ("change_rejected", "scrollbar", "outside its scope"),
         ("change_rejected", "history-limit", "breaks a unit test"),
@@ -129,7 +147,12 @@ def test_a_red_end_is_no_good_morning() -> None:
     ]
 
 
+def test_a_limit_that_costs_an_attempt_is_said() -> None:
+    events = [event | {"counted": True} if event.get("result") == "limit" else event for event in night()]
+    assert missing(events) == ["a provider's limit"]
+
+
 def test_work_that_was_not_kept_is_said() -> None:
-    events = [event | {"kept": ""} if event["kind"] == "run_finished" else event for event in night()]
+    events = [event | {"kept": ""} if event.get("result") == "idle" else event for event in night()]
     hung = next(chapter for chapter in told(events) if chapter.name.startswith("hangs"))
     assert (hung.happened, "not kept" in hung.evidence) == (False, True)

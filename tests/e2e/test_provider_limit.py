@@ -20,6 +20,16 @@ model = "scripted"
 env = {{ OPENAI_API_KEY = "k" }}
 {more}
 """
+HALF = """
+import json, os, pathlib, sys
+part, task = pathlib.Path("tiny/part.py"), json.loads(pathlib.Path(os.environ["SWARM_TASK"]).read_bytes())
+if not part.exists():
+    part.write_text("PART = 1\\n", encoding="utf-8")
+    print(json.dumps({"type": "result", "subtype": "error", "is_error": True, "result": "usage limit reached"}))
+    sys.exit(1)
+pathlib.Path("tiny/whole.py").write_text(f"WHOLE = {'goes on with these files' in task['prompt']}\\n", encoding="utf-8")
+pathlib.Path(os.environ["SWARM_HANDOFF"]).write_text(json.dumps({"summary": "both"}), encoding="utf-8")
+"""
 WRITE = Say("", [("edit", {"path": "tiny/a.py", "old": "", "new": "A = 2\n"})])
 HAND_IN = Say("", [("hand_in", {"handoff": {"summary": "a is 2", "risk": "low", "rollback": "revert"}})])
 
@@ -67,4 +77,23 @@ def test_its_own_runs_go_on_at_the_reset(tmp_path: Path) -> None:
     assert [event.fields["provider"] for event in night.events("provider_resumed")] == ["thinker"]
     *_, spent = night.events("budget_spent")
     assert (spent.fields["tokens"], spent.fields["turns"], spent.fields["cost_known"]) == (360, 3, False)
+    night.assert_sound()
+
+
+def test_what_a_run_had_done_at_the_limit_is_gone_on_with(tmp_path: Path) -> None:
+    agents = "".join(
+        f'[agents.{name}]\nkind = "command"\nstream = "claude"\nrun = [PYTHON, "-c", {json.dumps(HALF)}]\n{more}\n'
+        for name, more in (("first", 'instead = "second"'), ("second", ""))
+    )
+    night = Night(tmp_path, settings=SETTINGS.replace('implementer = "scripted"', 'implementer = "first"') + agents)
+    night.order("a")
+    assert night.until_idle() == "idle"
+    assert night.phases() == {"a": "healthy"}
+    files = night.main_files()
+    assert (files["tiny/part.py"], files["tiny/whole.py"]) == ("PART = 1\n", "WHOLE = True\n")
+    (limited, done) = night.events("run_finished")
+    assert (limited.fields["result"], limited.fields["counted"], done.fields["result"]) == ("limit", False, "done")
+    (first, second) = night.events("run_started")
+    assert (first.fields["goes_on"], second.fields["goes_on"]) == ("", limited.fields["kept"])
+    assert (second.fields["agent"], night.folded().orders["a"].attempts) == ("second", 1)
     night.assert_sound()

@@ -189,3 +189,17 @@ def test_a_role_that_nobody_has_parks_its_order_and_says_so(tmp_path: Path) -> N
     night.assert_sound()
     assert night.phases() == {"one": "parked"}
     assert "the role builder" in night.folded().orders["one"].why
+
+
+def test_a_contract_that_an_implementer_wrote_holds_nobody_up(tmp_path: Path) -> None:
+    """Where nobody is the architect."""
+    night = Night(tmp_path)
+    contract = '[[work_order]]\nid = "api"\ntitle = "Words are a set"\nkind = "contract"\nallow = ["docs/**"]\n'
+    house = '[[work_order]]\nid = "house"\ntitle = "Know the house"\nkind = "docs"\ndepends_on = ["api"]\n'
+    roadmap(night, contract + house)
+    script(night, "api", ({"docs/words.md": "Words are a set.\n"}, {"summary": "a set"}))
+    script(night, "house", ({"tiny/words.py": HOUSE}, {"summary": "knows"}))
+    assert night.until_idle() == "idle"
+    night.assert_sound()
+    assert night.phases() == {"api": "healthy", "house": "healthy"}
+    assert [event.work_order for event in night.events("run_started")] == ["api", "house"]

@@ -415,3 +415,26 @@ def test_an_agent_that_stands_in_has_to_be_there() -> None:
     text = '[agents.a]\nkind = "command"\nrun = ["x"]\ninstead = "%s"\n[agents.b]\nkind = "command"\nrun = ["x"]\n'
     found = [str(p) for name in ("b", "c") for p in read_settings(text % name).problems if p.level == "error"]
     assert [each[: each.index(" has")] for each in found] == ["swarm.toml:4: the agent a"]
+
+
+@pytest.mark.parametrize(("name", "wrong"), [("anthropic", []), ("antropic", ['write "anthropic" instead'])])
+def test_limits_are_named_for_providers_that_some_agent_has(name: str, wrong: list[str]) -> None:
+    text = f'[agents.a]\nkind = "command"\nrun = ["claude"]\n[providers.{name}]\nconcurrency = 2\n'
+    assert [problem.do for problem in read_settings(text).problems if problem.level == "error"] == wrong
+
+
+def test_an_unknown_key_of_a_named_table_is_answered_with_the_likest() -> None:
+    text = '[agents.a]\nkind = "command"\nrun = ["x"]\nnetwrk = []\n[providers.a]\nconcurency = 1\n'
+    found = [str(problem) for problem in read_settings(text).problems if problem.level == "error"]
+    assert found == [
+        'swarm.toml:4: agents.a has no key "netwrk"; write "network" instead',
+        'swarm.toml:6: providers.a has no key "concurency"; write "concurrency" instead',
+    ]
+
+
+@pytest.mark.parametrize("key", ["limits]\ncost_per_night", "budgets.night]\ncost", "budgets.run]\nwall"])
+@pytest.mark.parametrize("amount", ["inf", "nan"])
+def test_a_limit_is_a_number_that_can_be_written_down(key: str, amount: str) -> None:
+    (problem,) = [each for each in read_settings(f"[{key} = {amount}\n").problems if each.level == "error"]
+    assert problem.where == "swarm.toml:2"
+    assert read_settings(f"[{key} = 5.0\n").value is not None

@@ -82,7 +82,7 @@ def test_gates_and_effort_counted_by_hand() -> None:
     assert (unit.count, unit.cached, unit.total_s, unit.median_s) == (3, 1, 18.0, 6.0)
     assert (unit.first_pass.count, unit.first_pass.of) == (3, 4)
     assert (m.effort.cost, m.effort.tokens, m.effort.landed, m.effort.runs) == (3.0, 10_000, 3, 4)
-    assert (m.effort.cost_per_landed, m.effort.runs_without_cost) == (1.0, 1)
+    assert (m.effort.cost_per_landed, m.effort.runs_without_cost, m.effort.runs_without_tokens) == (1.0, 1, 0)
     assert m.effort.attempts_per_work_order == pytest.approx(4 / 3)
     first, second = m.by_agent
     assert (first.name, first.landed, first.cost_per_landed, first.tokens_per_landed) == ("a", 2, 1.5, 3000)

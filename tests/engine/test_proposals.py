@@ -17,6 +17,7 @@ from engine.proposals import boundaries, checked
 
 ITEM = Item(id="speed", title="Speed")
 BY = WorkOrder(id="plan-speed", item="speed", title="Plan", role="coordinator")
+BROKEN = {"old": WorkOrder(id="old", title="Old", depends_on=["gone"]), "plan-speed": BY}
 KNOWN = {"old": WorkOrder(id="old", title="Old", gates=["gone"]), "plan-speed": BY}
 SETTINGS = Settings(gate=[Gate(name="unit", run=["x"])])
 
@@ -47,6 +48,7 @@ def test_orders_are_of_the_item_and_wait_for_its_contracts() -> None:
         ([order("api", kind="contract", depends_on=["a"]), order("a")], "cycle"),
         ([order("a", gates=["none"])], "none"),
         ([order("a", allow=["/etc/**"])], "starts with /"),
+        ([order("resize"), order("outside", allow=["/etc/**"])], "your order 2: .*starts with /"),
         ([order("tests-a")], "begins as those"),
         ([order("a", role="coordinator")], "the role coordinator"),
         ([order("a", draft=True)], "draft"),
@@ -56,6 +58,14 @@ def test_orders_are_of_the_item_and_wait_for_its_contracts() -> None:
 def test_what_cannot_be_taken_on_is_said(orders: list[WorkOrder], said: str) -> None:
     with pytest.raises(HandoffError, match=said):
         take(*orders)
+
+
+@pytest.mark.parametrize("ident", ["a", "old-2", "gone-by", "order"])
+def test_what_is_wrong_with_others_is_not_held_against_a_proposal(ident: str) -> None:
+    assert [each.id for each in checked([order(ident)], BY, BROKEN, [ITEM], SETTINGS)] == [ident]
+    with pytest.raises(HandoffError, match="your order 1: a cycle: gone -> old -> gone"):
+        checked([order("gone", depends_on=["old"])], BY, BROKEN, [ITEM], SETTINGS)
+    assert checked([], BY, BROKEN, [ITEM], SETTINGS) == []
 
 
 def test_what_loosens_something_waits_for_a_person() -> None:

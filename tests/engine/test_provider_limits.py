@@ -47,8 +47,8 @@ class Outage(SimulatedNight):
             super().begin(action)
             return
         state, order = self.state, self.state.orders[action.order]
-        agent = agent_for(self.settings, state.spending, "implementer")
-        if not agent:
+        agent = action.agent
+        if agent != agent_for(self.settings, state.spending, "implementer"):
             self.violations.append(f"{action.key} has begun with a provider that does not let it")
         held = expected(state, self.settings, order, "implementer", agent)
         fields = {"attempt": 1, "role": "implementer", "base": state.main, **started(held)}

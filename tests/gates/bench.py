@@ -152,7 +152,8 @@ class Bench:
         return await self.guard_tree(self.change(files), allow, deny, **guards)
 
     async def guard_tree(self, tree: str, allow: tuple[str, ...] = (), deny: tuple[str, ...] = (), **guards: Any):
-        request = GuardRequest(tree, self.base_tree, allow, deny, Guards.model_validate(guards), "wo")
+        named: tuple[str, ...] | None = guards.pop("named", None)
+        request = GuardRequest(tree, self.base_tree, allow, deny, Guards.model_validate(guards), "wo", named=named)
         return {result.rule: result for result in await self.runner.guard(request)}
 
 

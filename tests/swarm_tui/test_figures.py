@@ -171,7 +171,7 @@ def test_what_nobody_knows_is_unknown_and_never_zero() -> None:
     assert unknown == {
         "healthy a day", "ready to healthy", "commit to healthy", "proposed changes landed", "first report green",
         "work orders reworked", "changes that broke it", "time to restore", "reverted though innocent",
-        "landing frozen", "flaky judgements", "regression tests added", "limitations resolved", "cost",
+        "landing frozen", "flaky judgements", "regression tests added", "limitations resolved", "cost", "tokens",
         "cost a landed change", "tokens a landed change", "attempts a work order",
     }  # fmt: skip
     assert {label for label, said in told.items() if said.startswith("0")} == {"landed", "healthy"}
@@ -184,6 +184,7 @@ def test_the_widest_night_fits_eighty_columns() -> None:
     effort = Effort(
         name=name, runs=99_999, attempts=99_999, work_orders=10_000, attempts_per_work_order=10.0, landed=10_000,
         tokens=10**10, cost=10**6, tokens_per_landed=10**6, cost_per_landed=1000.0, runs_without_cost=10_000,
+        runs_without_tokens=10_000,
     )  # fmt: skip
     gate = GateTime(gate=name, total_s=10**6, cached=99_999, first_pass=share, **long.model_dump())
     metrics = Metrics(

@@ -8,10 +8,12 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from engine.loading import read_settings
+from engine.models.settings import RoleName
 from swarm_tui.finding_agents import KNOWN, find_agents, models_at, usage_of, version_of
 from swarm_tui.starting import initial_files
 
@@ -79,7 +81,7 @@ def test_all_of_them_can_be_switched_on(programs: Path, tmp_path: Path) -> None:
     assert read_settings(text).sound().agents == {}
     on = read_settings(re.sub(r"^#(?=\S)", "", text, flags=re.MULTILINE)).sound()
     assert list(on.agents) == [*NAMES, "ollama", "lmstudio"]
-    assert on.roles == {"implementer": NAMES[0]}
+    assert on.roles == dict.fromkeys(get_args(RoleName), NAMES[0])
     for each in agents:
         written = on.agents[each.name]
         assert (written.kind, tuple(written.run), tuple(written.home)) == (each.kind, each.run, each.home)

@@ -185,3 +185,13 @@ async def test_while_a_person_is_in_the_list_enter_opens_what_was_looked_at() ->
         app.rows.show(["a", "b", "c"])
         await pilot.press("enter")
         assert app.said[-1] == ("opened", "b")
+
+
+def test_a_column_with_a_limit_leaves_the_rest_to_the_others() -> None:
+    columns = (Column("who", 0, most=6), Column("doing", 0, from_width=20), Column("time", 4, right=True))
+    rows = Rows(columns, lambda _key: ())
+    cells = (Cell("somebody"), Cell("reads"), Cell("3s"))
+    wide = "".join(text for text, _ in rows._laid_out(cells, 30))  # pyright: ignore[reportPrivateUsage]
+    assert wide == " someb… reads               3s"
+    narrow = "".join(text for text, _ in rows._laid_out(cells, 18))  # pyright: ignore[reportPrivateUsage]
+    assert narrow == " somebody       3s"

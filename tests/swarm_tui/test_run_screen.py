@@ -76,7 +76,7 @@ async def test_it_tells_its_end_when_it_comes(told: Told) -> None:
         await until(pilot, lambda: "◷ idle" in screen.query_one(Head).text)
         assert "why  it did nothing ␇" in screen.query_one(Head).text
         await until(pilot, lambda: told.head in text(screen, "result"))
-        assert "1200" in text(screen, "result")
+        assert "1,200" in text(screen, "result")
 
 
 async def test_the_handoff_that_was_taken_is_read_by_its_digest(told: Told) -> None:

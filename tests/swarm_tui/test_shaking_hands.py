@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -217,3 +219,53 @@ def test_secrets_and_escapes_of_an_agent_are_not_printed(
     assert "very-secret" not in met.agent
     assert "\x1b" not in met.agent
     assert os.environ["AGENT_KEY"] == "very-secret-value-1234"
+
+
+def listing(seen: list[tuple[str, str]], known: str) -> ThreadingHTTPServer:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append((self.path, self.headers.get("x-api-key", "")))
+            body = json.dumps({"data": [{"id": "m"}]}).encode("ascii")
+            self.send_response(200 if self.path == known else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_request(self, code: object = "-", size: object = "-") -> None:
+            """Nobody reads it."""
+
+    return ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "known", "model", "answers"),
+    [
+        ("/v1", "OPENAI_API_KEY", "/v1/models", "m", True),
+        ("/v1", "OPENAI_API_KEY", "/v1/models", "other", False),
+        ("/anthropic", "ANTHROPIC_API_KEY", "/anthropic/v1/models", "m", True),
+        ("/anthropic", "ANTHROPIC_API_KEY", "/nowhere", "m", None),
+    ],
+)
+def test_a_model_server_is_asked_as_in_a_run(
+    folders: StateFolder, path: str, key: str, known: str, model: str, answers: bool | None
+) -> None:
+    seen: list[tuple[str, str]] = []
+    server = listing(seen, known)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}{path}"
+        env = {"SOME_KEY": "another", key: "mine"}
+        (met,) = shaken(folders, a=AgentSettings(kind="model", base_url=url, model=model, env=env)).agents
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert met.answers is answers, met.why
+    assert seen == [(f"{path.removesuffix('/v1')}/v1/models", "mine")]
+
+
+def test_a_model_without_the_packages_for_it_does_not_answer(
+    folders: StateFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    (met,) = shaken(folders, a=AgentSettings(kind="model", base_url="http://127.0.0.1:1/v1", model="m")).agents
+    assert (met.answers, "swarm-tui[model]" in met.why) == (False, True)

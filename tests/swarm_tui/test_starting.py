@@ -6,13 +6,13 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, get_args
 
 import pytest
 
 from engine.errors import UserError
 from engine.loading import Reading, load_roadmap, read_roadmap, read_settings
-from engine.models.settings import Settings
+from engine.models.settings import RoleName, Settings
 from gates.definitions import problems as gate_problems
 from gates.results.table import problem_with
 from swarm_tui.starting import initial_files, look_around, write_initial_files
@@ -174,6 +174,15 @@ def test_every_line_that_waits_is_valid_when_it_is_switched_on(tmp_path: Path, f
     assert [problem for problem in settings.problems if problem.level == "error"] == []
     roadmap = read_roadmap(switched_on(texts["roadmap.toml"]), settings=settings.sound())
     assert [problem for problem in roadmap.problems if problem.level == "error"] == []
+
+
+def test_what_roles_may_do_is_named_and_off(tmp_path: Path) -> None:
+    text = initial_files(make(tmp_path, {}), path="")["swarm.toml"]
+    assert read_settings(text).sound().roles == {}
+    on = read_settings(switched_on(text)).sound()
+    assert set(on.roles) == set(get_args(RoleName))
+    assert (on.coordinator.accept, on.verifier.oracle) == (False, ["reference", "--print"])
+    assert (on.budgets.night.tokens, on.budgets.role["verifier"].cost) == (50_000_000, 10.0)
 
 
 def test_every_key_has_a_comment(tmp_path: Path) -> None:

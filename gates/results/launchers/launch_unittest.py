@@ -14,6 +14,8 @@ import sys
 import unittest
 from pathlib import Path
 
+__unittest = True  # as in unittest's own modules: its tracebacks begin behind our frames, in the test
+
 
 def _recorder():
     """The recorder, compiled from its source: a cached `.pyc` could have been planted by an earlier run."""

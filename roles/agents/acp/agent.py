@@ -17,13 +17,14 @@ from engine.approvals.broker import Policy
 from engine.masks import masked_files
 from engine.models.handoffs import HANDOFFS, MAX_BYTES, HandoffError, parse_handoff
 from engine.models.task import Operation
-from engine.ports import AgentEnd, AgentResult, AgentRun, Executor, ProcessResult, ProcessSpec, Talk
+from engine.ports import AgentEnd, AgentResult, AgentRun, Executor, ProcessResult, Talk
 from engine.process.programs import Programs
 from engine.text.redact import Redactor
 from roles.agents import handoff_server
 from roles.agents.acp.client import Client
 from roles.agents.acp.files import SERVED, WorkspaceFiles
 from roles.agents.acp.known import environment_for, has_own_files
+from roles.agents.acp.rows import ToolRows
 from roles.agents.acp.session import Outcome, Session
 from roles.agents.acp.spent import finite
 from roles.agents.acp.transcript import Transcript
@@ -34,11 +35,12 @@ from roles.agents.command import (
     SideFolder,
     below_workspace,
     environment_of,
-    filled,
-    policy_of,
+    spec_of,
     taken,
 )
+from roles.agents.progress_file import ProgressFile
 from roles.agents.streams.limits import resets_at
+from roles.agents.usage_file import UsageFile
 
 SERVER = Path(handoff_server.__file__)
 HOW = """
@@ -52,6 +54,8 @@ Where exit codes are spoken of, end your turn instead.
 """
 SEEN = "import runpy,sys;open(sys.argv[1],'w').close();del sys.argv[:2];runpy.run_path(sys.argv[0],run_name='__main__')"
 """Starts the server behind a file that tells that it was started."""
+SAID_RATE = 2_000_000
+"""Bytes a second, over ten seconds: 3,200 small messages, which is as fast as one is read, are more."""
 _UNSAID = AgentResult("failed", None, 0.0, note="it did not answer")
 _ENDS: dict[str, AgentEnd] = {
     "wall_timeout": "timeout",
@@ -115,26 +119,21 @@ class AcpAgent:
         own = (SERVER, *(prefix for prefix in prefixes if prefix != Path(prefix.anchor)))
         command = Command((str(program.path), *run.settings.run[1:]), (*program.roots, *own))
         await asyncio.to_thread(self._prepare, run, side)
-        known = {**environment_for(run.settings.run[0]), **run.settings.env}
+        known = environment_for(run.settings.run[0], run.settings.env)
         environment = environment_of(run.settings.model_copy(update={"env": known}), side)
         redactors = (Redactor(environment.secrets), self._redactor)
-        spec = ProcessSpec(
-            run_id=run.run_id,
-            argv=tuple(filled(part, run, side) for part in command.argv),
-            cwd=run.workspace,
-            env=environment.values,
-            folder=run.folder,
-            wall_s=run.wall_s,
-            idle_s=run.idle_s,
-            policy=await asyncio.to_thread(policy_of, run, command),
-            quota=run.quota,
-            secrets=environment.secrets,
-        )
-        transcript = Transcript(run.folder / "log", redactors)
+        quota = replace(run.quota, log_rate=min(run.quota.log_rate, SAID_RATE))
+        spec = await asyncio.to_thread(spec_of, replace(run, quota=quota), command, side, environment)
+        transcript, used = Transcript(run.folder / "log", redactors), UsageFile(run.folder)
+        session = self._session(run, side, transcript, server)
+        rows = session.client.rows = ToolRows(ProgressFile(run.folder / "progress.jsonl", redactors))
+        keeping = asyncio.ensure_future(used.follow(session.client.spent.record))
         try:
-            session = self._session(run, side, transcript, server)
             return await self._executor.interact(spec, talk(session)), session, redactors
         finally:
+            keeping.cancel()
+            used.write(session.client.spent.record())
+            rows.close()
             transcript.close()
 
     def _prepare(self, run: AgentRun, side: SideFolder) -> None:
@@ -203,7 +202,7 @@ def _result(
     """What became of it. What it left is read as what it is: written by somebody whom nobody trusts."""
     spent, outcome = session.client.spent, session.outcome
     record = {**spent.record(), "agent": session.agent, "permissions": session.client.permissions}
-    (run.folder / "usage.json").write_text(json.dumps(record), encoding="utf-8")
+    UsageFile(run.folder).write(record)
     handoff = taken(side.handoff, MAX_BYTES) or taken(side.folder / "handoff.returned.json", MAX_BYTES)
     for redactor in redactors:
         handoff = handoff and redactor.redact_bytes(handoff)

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from engine.approvals.broker import Request
 
@@ -21,6 +21,8 @@ CALLS_MAX = 2_000
 """Calls that are remembered; the oldest is forgotten."""
 TEXT_MAX = 100_000
 PATHS_MAX = 200
+"""A call that names more is of no kind that the broker knows. So is a command of more than WORDS_MAX words."""
+WORDS_MAX = 1_000
 _PATHS = (
     "path", "file_path", "filePath", "filepath", "absolute_path", "abs_path", "absPath", "file", "filename", "fileName",
     "notebook_path", "dir_path", "old_path", "new_path", "source", "destination", "from", "to", "target",
@@ -56,10 +58,13 @@ class Calls:
     def __init__(self) -> None:
         self._known: OrderedDict[str, Call] = OrderedDict()
 
-    def merge(self, said: dict[str, Any]) -> Call:
-        """What is known of the call that this part is about, this part included."""
+    def merge(self, said: dict[str, Any], *, first: bool = False) -> Call:
+        """What is known of the call that this part is about, this part included. first: it begins with this part,
+        though its id was another's before; paths that were named stay."""
         ident = _text(said.get("toolCallId"))
         before = self._known.pop(ident, Call(ident))
+        if first:
+            before = Call(ident, paths=before.paths)
         raw = said.get("rawInput")
         given = cast("dict[str, Any]", raw) if isinstance(raw, dict) else {}
         parts = _parts(given.get("command") or given.get("cmd"))
@@ -69,7 +74,7 @@ class Calls:
             kind=_text(said.get("kind")) or before.kind,
             title=_text(said.get("title")) or before.title,
             status=_text(said.get("status")) or before.status,
-            paths=tuple(dict.fromkeys((*before.paths, *(each for each in paths if each))))[:PATHS_MAX],
+            paths=tuple(dict.fromkeys((*before.paths, *(each for each in paths if each))))[: PATHS_MAX + 1],
             command=before.command if parts is None else parts if isinstance(parts, str) else "",
             argv=before.argv if parts is None else parts if isinstance(parts, tuple) else (),
             cwd=next((_text(given[name]) for name in _FOLDERS if isinstance(given.get(name), str)), before.cwd),
@@ -83,6 +88,8 @@ class Calls:
 
 def request_of(call: Call, workspace: Path) -> Request:
     """What the broker is asked. A call of a kind that it does not know is one."""
+    if len(call.paths) > PATHS_MAX or len(call.argv) > WORDS_MAX:
+        return Request("other")
     if call.kind == "execute":
         return Request("execute", argv=_words(call), cwd=call.cwd or ".")
     if call.kind == "fetch":
@@ -132,7 +139,7 @@ def _parts(value: Any) -> str | tuple[str, ...] | None:
     if isinstance(value, str) and value.strip():
         return value[:TEXT_MAX]
     if isinstance(value, list) and value:
-        argv = tuple(_text(part) for part in cast("list[Any]", value)[:1_000])
+        argv = tuple(_text(part) for part in cast("list[Any]", value)[: WORDS_MAX + 1])
         # Codex gives every line to a shell: what counts is the line.
         wrapped = len(argv) == 3 and re.search(r"(?:^|/)(?:ba|z)?sh$", argv[0]) and argv[1] in ("-c", "-lc")
         return argv[2] if wrapped else argv
@@ -144,7 +151,7 @@ def _located(said: dict[str, Any]) -> list[str]:
     found: list[str] = []
     for name in ("locations", "content"):
         rows = said.get(name)
-        for row in cast("list[Any]", rows)[:PATHS_MAX] if isinstance(rows, list) else []:
+        for row in cast("list[Any]", rows)[: PATHS_MAX + 1] if isinstance(rows, list) else []:
             path = cast("dict[str, Any]", row).get("path") if isinstance(row, dict) else None
             found += [_text(path)] if isinstance(path, str) else []
     return found
@@ -167,9 +174,18 @@ def _host(url: str) -> str:
 
 
 def _local(path: str, workspace: Path) -> str:
-    """A file's address as a path; a relative one is below the workspace."""
-    if path.lower().startswith("file://"):
-        path = urlsplit(path).path
+    """A file's address as a path; a relative one is below the workspace. "" for what agents read in several ways: a
+    home folder, spaces around it, an address of another machine or with more than a path."""
+    if path.startswith("~") or path != path.strip():
+        return ""
+    if path.lower().startswith("file:"):
+        try:
+            parts = urlsplit(path)
+        except ValueError:
+            return ""
+        if parts.netloc not in ("", "localhost") or parts.query or parts.fragment:
+            return ""
+        path = unquote(parts.path)
     return str(workspace / path)
 
 

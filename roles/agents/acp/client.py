@@ -18,10 +18,14 @@ from engine.models.task import Operation
 from engine.text.sanitise import sanitise_line
 from roles.agents.acp.calls import Call, Calls, command_of, folder_of, request_of
 from roles.agents.acp.files import FileRefused, WorkspaceFiles
+from roles.agents.acp.rows import ToolRows
 from roles.agents.acp.spent import Spent
 from roles.agents.acp.transcript import Transcript
 
 OUR_TOOLS = ("submit_handoff", "report_progress", "ask_human")
+OUTSIDE = ("execute", "fetch", "edit", "delete", "move")
+"""Kinds that none of our tools is of."""
+LOOKS = ("read", "search", "think")
 DENIED_MAX = 50
 """Requests that were denied, until the run ends: it gets nowhere."""
 SAME_MAX = 50
@@ -50,6 +54,8 @@ class Client:
     title_is_command: bool = False
     """Of a call to execute something that names no command."""
     permissions: int = 0
+    rows: ToolRows | None = None
+    """Where its tool calls are told to who watches the run."""
     _calls: Calls = field(default_factory=Calls)
     _denied: int = 0
     _last: tuple[object, ...] = ()
@@ -94,7 +100,11 @@ class Client:
             if isinstance(text, str):
                 self.transcript.say("" if kind == "agent_message_chunk" else "~ ", text)
         elif kind in ("tool_call", "tool_call_update"):
-            self._tool_call(self._calls.merge(update), first=kind == "tool_call")
+            first = kind == "tool_call"
+            call = self._calls.merge(update, first=first)
+            self._tool_call(call, first=first)
+            if self.rows is not None:
+                self.rows.look(call, update.get("rawInput"), first=first)
         elif kind == "usage_update":
             self.spent.update(update)
 
@@ -115,7 +125,10 @@ class Client:
     async def _permission(self, params: dict[str, Any]) -> dict[str, Any]:
         self.permissions += 1
         found = params.get("toolCall")
-        call = self._calls.merge(cast("dict[str, Any]", found) if isinstance(found, dict) else {})
+        part = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+        call = self._calls.merge(part)
+        if self.rows is not None:
+            self.rows.look(call, part.get("rawInput"))
         if self.title_is_command and call.kind == "execute" and not (call.command or call.argv):
             call = replace(call, command=call.title)
         decision = await asyncio.to_thread(self._decide, call)
@@ -133,9 +146,18 @@ class Client:
         return {"outcome": {"outcome": "selected", "optionId": option}}
 
     def _decide(self, call: Call) -> Decision:
-        # An agent that lies about a tool's name gains nothing: what our tools do, it may do anyway.
-        if any(tool in call.title or tool in call.ident for tool in OUR_TOOLS) and not (call.command or call.argv):
+        does = call.command or call.argv or call.paths or call.url
+        # A name may be in anything that a model says, such as a path: it counts for what does nothing else.
+        ours = any(tool in call.title or tool in call.ident for tool in OUR_TOOLS)
+        if ours and not does and call.kind not in OUTSIDE:
             return Decision("allow", "a tool of this session")
+        if call.kind in LOOKS and (call.argv or " " in call.command.strip()):
+            # It runs something, whatever it is called. One word is what text editors call their own actions.
+            found = [self._ruled(replace(call, kind="execute")), self._ruled(call)]
+            return min(found, key=lambda one: ("deny", "ask", "allow").index(one.verdict))
+        return self._ruled(call)
+
+    def _ruled(self, call: Call) -> Decision:
         request = request_of(call, self.policy.workspace)
         if request.kind == "edit" and request.paths and all(self._is_own(path) for path in request.paths):
             return Decision("allow", "its own handoff")
@@ -147,7 +169,7 @@ class Client:
 
     def _ask(self, call: Call, decision: Decision) -> None:
         """Park it behind the question, if there is a command that a person can be asked about."""
-        if call.kind == "execute":
+        if call.command or call.argv:
             argv = command_of(call)
         elif call.kind == "delete" and call.paths:
             argv = ["rm", "-r", "--", *(self._relative(path) for path in call.paths)]

@@ -32,6 +32,8 @@ class WorkspaceFiles:
         self._root = Path(os.path.realpath(workspace))
         self._allow, self._deny = allow, deny
         self._hidden = {Path(os.path.realpath(each)) for each in hidden}
+        # A folder with a hidden file in it can be renamed by the agent: the file is the same one.
+        self._hidden_files = {_identity(os.stat(each)) for each in hidden if os.path.isfile(each)}  # noqa: PTH113, PTH116
 
     def read(self, path: str, line: int | None = None, limit: int | None = None) -> str:
         """The text, or `limit` lines from `line` on (the first is 1). Raises FileRefused."""
@@ -89,12 +91,18 @@ class WorkspaceFiles:
             held.append(os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644, dir_fd=held[-1]))
             if not stat.S_ISREG(os.fstat(held[-1]).st_mode):
                 raise FileRefused("it is no plain file")
+            if _identity(os.fstat(held[-1])) in self._hidden_files:
+                raise FileRefused("it is hidden from agents")
             yield held[-1]
         except OSError as error:
             raise FileRefused(error.strerror or "it cannot be opened") from error
         finally:
             for descriptor in reversed(held):
                 os.close(descriptor)
+
+
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
 
 
 def _make(folder: str, at: int) -> None:

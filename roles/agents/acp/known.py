@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal, cast
 
 Scope = Literal["turn", "step"]
 
@@ -17,10 +17,14 @@ ENVIRONMENT: Mapping[str, Mapping[str, str]] = {
     # opencode 1.18.33 allows itself everything unless it is told to ask; it has modes, but none is about that.
     "opencode": {"OPENCODE_PERMISSION": json.dumps(_ASK), "OPENCODE_DISABLE_AUTOUPDATE": "true"},
     # Gemini CLI 0.61.0 offers its model no MCP server in a folder that is not trusted, and so no way to hand in.
-    # It asks before it acts in its mode `default` all the same.
+    # It asks before it acts in its mode `default` all the same, but for commands that it takes for harmless (`echo`).
     "gemini": {"GEMINI_CLI_TRUST_WORKSPACE": "true"},
 }
 """Program -> variables."""
+
+# opencode 1.18.33 ends its turn where a request is denied, half-way and without handing in, unless told to go on.
+_SETTINGS = "OPENCODE_CONFIG_CONTENT"
+_GO_ON = {"continue_loop_on_deny": True}
 
 # opencode 1.18.33 answers a prompt that took six calls of the model with the tokens of the last one.
 USAGE_SCOPE: Mapping[str, Scope] = {"opencode": "step"}
@@ -37,9 +41,25 @@ OWN_FILES = frozenset({"gemini"})
 """Programs that files are not served to."""
 
 
-def environment_for(program: str) -> dict[str, str]:
-    """What the program is given beside the settings, by its file's name."""
-    return dict(ENVIRONMENT.get(_name(program), {}))
+def environment_for(program: str, given: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Its environment, by its file's name: `given`, that of the settings, and what it is given beside that."""
+    environment = {**ENVIRONMENT.get(_name(program), {}), **(given or {})}
+    if _name(program) == "opencode":
+        environment[_SETTINGS] = _going_on(environment.get(_SETTINGS, "{}"))
+    return environment
+
+
+def _going_on(settings: str) -> str:
+    """opencode's settings (JSON) with `_GO_ON`, where they do not say anything else; text of another kind as it is."""
+    try:
+        found: Any = json.loads(settings)
+    except (ValueError, RecursionError):
+        return settings
+    if not isinstance(found, dict):
+        return settings
+    said = cast("dict[str, Any]", found)
+    more: Any = said.get("experimental", {})
+    return json.dumps({**said, "experimental": {**_GO_ON, **more}}) if isinstance(more, dict) else settings
 
 
 def has_own_files(program: str) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import re
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -17,6 +19,7 @@ from roles.agents.acp.files import SERVED
 from roles.agents.acp.known import TITLE_IS_COMMAND, usage_scope
 from roles.agents.acp.modes import asking_mode
 from roles.agents.acp.transport import ChannelTransport
+from roles.agents.streams.limits import is_limit
 
 if TYPE_CHECKING:
     from acp.connection import Connection
@@ -33,10 +36,6 @@ AUTH_REQUIRED = -32000
 WORDS = 500
 LIMIT = "the provider's limit is reached: "
 """How a note begins when the agent's model could not be asked any more."""
-_LIMIT = re.compile(
-    r"\b(?:429|529)\b|rate.?limit|too many requests|quota|resource.?exhausted|overloaded|usage limit",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True)
@@ -250,7 +249,7 @@ def _failed(error: Exception) -> Outcome:
     details = _object(data).get("details") or _object(data).get("message") or (data if isinstance(data, str) else "")
     text = f"{error}: {details}" if details and str(details) not in str(error) else str(error)
     said = sanitise_line(text[:WORDS])
-    if _LIMIT.search(f"{code} {text}"):
+    if is_limit(text, code):
         return Outcome("limit", f"{LIMIT}{said}")
     return Outcome("failed", f"it answered with an error: {said}")
 
@@ -264,7 +263,11 @@ def _objects(value: Any) -> list[dict[str, Any]]:
 
 
 def _connection_class() -> type[Connection]:
-    # A second, and in the way of nothing but the first run.
-    from acp.connection import Connection
+    # Half a second, and in the way of nothing but the first run. By its package: parts of it can be had while another
+    # thread still reads the rest, and then the loop would wait for that at its next import.
+    first = "acp" not in sys.modules
+    from acp import connection
 
-    return Connection
+    if first:
+        gc.freeze()  # some 20,000 objects that stay: to look through them again and again, the loop would stand still
+    return connection.Connection

@@ -65,17 +65,8 @@ class Spent:
         )
 
     def record(self) -> dict[str, Any]:
-        """As it is kept beside the run."""
-        return {
-            "tokens_in": self.input,
-            "tokens_out": self.output,
-            "tokens_cached": self.cached,
-            "tokens": self.tokens,
-            "cost": self.cost,
-            "currency": self.currency,
-            "source": ", ".join(self.sources),
-            "scope": self.scope,
-        }
+        """As it is kept beside the run: the record of all agents, and what else is known."""
+        return {**self.usage().model_dump(), "tokens": self.tokens, "currency": self.currency}
 
     def _add(self, source: str, said: dict[str, Any], *names: str) -> None:
         for mine, theirs in zip(("input", "output", "cached", "total"), names, strict=True):

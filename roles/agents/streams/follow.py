@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from engine.ports import ProcessResult
 from engine.text.redact import Redactor
+from roles.agents.progress_file import ProgressFile
 from roles.agents.streams.stream import Row, Stream
+from roles.agents.usage_file import UsageFile
 
 EVERY_S = 0.25
 """Between two looks at the log."""
 CHUNK = 1_000_000
 LINE_MAX = 8_000_000
 """Bytes of a line that are read; the rest of a longer one is skipped."""
-PROGRESS_MAX = 4_000_000
-"""Bytes of progress that are kept. It may be lossy: the log has all."""
 
 
 class Follower:
-    """log, progress: files of the run; progress is made anew. redactors: what they hide is in no row."""
+    """log, progress: files of the run; progress is made anew. redactors: what they hide is in no row. used: where what
+    the stream has told of usage is kept."""
 
     def __init__(
         self,
@@ -35,16 +33,15 @@ class Follower:
         stream: Stream,
         redactors: Sequence[Redactor] = (),
         now: Callable[[], float] = time.time,
+        used: UsageFile | None = None,
     ) -> None:
         self._log = log
         self._stream = stream
-        self._redactors = redactors
-        self._now = now
+        self._used = used
         self._offset = 0
         self._half = b""
         self._skipping = False
-        self._written = 0
-        self._progress = progress
+        self._progress = ProgressFile(progress, redactors, now)
         self._lock = threading.Lock()
         with contextlib.suppress(OSError):
             progress.unlink()
@@ -66,7 +63,7 @@ class Follower:
         rows = [shown for line in whole for shown in self._feed(line)]
         if len(self._half) > LINE_MAX:
             self._half, self._skipping = b"", True
-        self._write(rows)
+        self._progress.write(rows)
         return len(data) == CHUNK
 
     def finish(self) -> None:
@@ -76,7 +73,9 @@ class Follower:
                 pass
             half, self._half = self._half, b""
             if half:
-                self._write(self._feed(half))
+                self._progress.write(self._feed(half))
+            if self._used is not None and (usage := self._stream.usage()).known:
+                self._used.write(usage.model_dump())
 
     async def follow(self, running: Awaitable[ProcessResult]) -> ProcessResult:
         """What `running` gives, when it ends; its log is read along and to its end. Raises what it raises."""
@@ -84,6 +83,8 @@ class Follower:
         try:
             while not task.done():
                 await asyncio.wait((task,), timeout=EVERY_S)
+                if self._used is not None and (usage := self._stream.usage()).known:
+                    await asyncio.to_thread(self._used.write, usage.model_dump())
                 while await asyncio.to_thread(self.look):
                     pass
         except asyncio.CancelledError:
@@ -99,26 +100,3 @@ class Follower:
             self._skipping = False
             return []
         return self._stream.feed(line.decode("utf-8", "replace")) if line else []
-
-    def _hidden(self, row: Row) -> Row:
-        for redactor in self._redactors:
-            row = replace(row, text=redactor.redact(row.text), tool=redactor.redact(row.tool))
-        return row
-
-    def _write(self, rows: Sequence[Row]) -> None:
-        if not rows or self._written > PROGRESS_MAX:
-            return
-        at = round(self._now(), 3)
-        text = "".join(f"{json.dumps({'at': at, **self._hidden(row).fields()})}\n" for row in rows)
-        data = text.encode("ascii")
-        self._written += len(data)
-        try:
-            file = os.open(self._progress, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o600)
-        except OSError:
-            return
-        try:
-            os.write(file, data)
-        except OSError:
-            self._written = PROGRESS_MAX + 1
-        finally:
-            os.close(file)

@@ -13,12 +13,14 @@ from roles.agents.streams.stream import Ended, Row, row
 
 _STEP = re.compile(r"^mini-swe-agent \(step (\d{1,9}), \$(\d{1,9}(?:\.\d{1,9})?)\):")
 _RETRY = re.compile(r"^Retrying \S+ in [\d.]+ seconds as it raised (.*)$")
+_ERROR = re.compile(r"^litellm\.\w*(?:Error|Exceeded): ")
 _FAILED = frozenset({"LimitsExceeded", "TimeExceeded", "RepeatedFormatError", "UserInterruption"})
 
 
 class MiniSweAgent:
-    """Implements `Stream`. It tells its cost so far with each step, and no tokens. It exits with 0 in any case; why it
-    ended is the line after `Exit:`."""
+    """Implements `Stream`. It tells its cost so far with each step, and no tokens. Why it ended is the line after
+    `Exit:`: one of _FAILED, at which it exits with 0; an error of litellm, at which it exits with 1; or what it was
+    told to hand in, if anything."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self.now = now
@@ -42,6 +44,10 @@ class MiniSweAgent:
             self._exit = False
             if line in _FAILED:
                 self._ended = Ended("error", f"it ended with {line}")
+            elif _ERROR.match(line):
+                limit = is_limit(line)
+                until = resets_at(line, self.now()) if limit else None
+                self._ended = Ended("limit" if limit else "error", sanitise_line(line), until, sure=False)
         return []
 
     def usage(self) -> Usage:

@@ -60,16 +60,15 @@ def stand_in(request: pytest.FixtureRequest) -> StandIn:
     return StandIn(request.param)
 
 
-def test_one_is_opened_found_updated_looked_at_and_closed(stand_in: StandIn) -> None:
+def test_one_is_opened_found_looked_at_and_closed(stand_in: StandIn) -> None:
     async def use(forge: Forge) -> None:
         assert await forge.find(BRANCH) is None
         made = await forge.create(BRANCH, "Resize", "Why\n")
         assert (made.status, made.branch, made.number) == ("open", BRANCH, 1)
         assert made.url.startswith("https://forge.invalid/ada/engine/")
         assert await forge.find(BRANCH) == made
-        await forge.update(made.number, "Resize a view", "Because\n")
         await forge.comment(made.number, "Hello")
-        assert (await forge.look(made.number)).title == "Resize a view"
+        assert (await forge.look(made.number)).title == "Resize"
         await forge.close(made.number)
         assert (await forge.look(made.number)).status == "closed"
         stand_in.pulls[0].merged = True
@@ -80,7 +79,7 @@ def test_one_is_opened_found_updated_looked_at_and_closed(stand_in: StandIn) -> 
 
     with_forge(stand_in, use)
     (pull,) = stand_in.pulls
-    assert (pull.base, pull.body, pull.comments) == ("main", "Because\n", ["Hello"])
+    assert (pull.base, pull.body, pull.comments) == ("main", "Why\n", ["Hello"])
 
 
 @pytest.mark.parametrize("ci", ["", "pending", "green", "red"])

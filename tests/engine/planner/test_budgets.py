@@ -19,7 +19,9 @@ from engine.planner.budgets import expected, why_waiting
 from engine.providers import runs_with
 from engine.snapshot import dump_state, load_state
 from engine.spending_state import Held
-from engine.status import problems_of, status_of
+from engine.status import problems_of, spent_up, status_of
+from swarm_tui.headless import summary_text
+from swarm_tui.room.needs import needs_of
 from tests.engine.planner.test_questions import Night
 
 AGENT = AgentSettings(kind="command", run=["claude"])
@@ -107,6 +109,65 @@ def test_a_roles_budget_holds_only_the_role() -> None:
     assert night.starts() == []
 
 
+NIGHT_TOLD = (
+    "the night has used up its 100 tokens, so nothing starts: raise budgets.night.tokens in swarm.toml, or start again"
+)
+
+
+def test_why_nothing_starts_is_told_once_and_taken_back_when_the_budget_is_raised() -> None:
+    night = Spends(settings_of(night=Budget(tokens=100)), ("one", "two"))
+    assert night.starts() != []
+    assert night.state.spending.used_up == []
+    night.begin("one")
+    night.finish("one", used(tokens=100))
+    for _ in range(3):
+        assert night.starts() == []
+    assert [e.fields["said"] for e in night.events if e.kind == "budget_used_up"] == [[NIGHT_TOLD]]
+    told = status_of(night.state, night.now, running=True)
+    assert NIGHT_TOLD in told.problems
+    assert spent_up(night.state)
+    assert told.budgets["used_up"] == [NIGHT_TOLD]
+    assert [need.title for need in needs_of(night.state)] == [NIGHT_TOLD]
+    assert NIGHT_TOLD in summary_text(told).plain
+    night.settings = settings_of(night=Budget(tokens=1_000))
+    assert night.starts() != []
+    assert night.state.spending.used_up == []
+    assert NIGHT_TOLD not in problems_of(night.state)
+    assert not spent_up(night.state)
+
+
+def test_another_start_is_another_night() -> None:
+    night = Spends(settings_of(night=Budget(tokens=100)), ("one",))
+    night.begin("one")
+    night.finish("one", used(tokens=100))
+    assert night.starts() == []
+    night.tell("engine_started", epoch=2, version="0", pid=1)
+    assert night.state.spending.used_up == []
+    assert night.starts() == ["one"]
+
+
+def test_only_a_role_that_something_waits_for_is_told_of() -> None:
+    night = Spends(settings_of(role={"implementer": Budget(runs=1), "verifier": Budget(runs=1)}), ("one",))
+    night.begin("one")
+    night.finish("one")
+    assert night.starts() == []
+    (said,) = night.state.spending.used_up
+    assert said.startswith(
+        "the night's implementer has used up its 1 run, so no implementer starts: raise budgets.role."
+    )
+
+
+def test_the_nights_cost_names_the_question() -> None:
+    night = Spends(settings_of({"cost_per_night": 1.0}), ("one",))
+    night.tell("settings_read", policy="p", settings="s", bootstrap=False, cost_per_night=1.0)
+    night.begin("one")
+    night.finish("one", used(cost=2.0))
+    assert night.starts() == []
+    (question,) = night.state.more_tonight()
+    assert f"swarm approve {question.id}, raise limits.cost_per_night, or start again" in problems_of(night.state)[0]
+    assert night.state.spending.used_up == []
+
+
 @pytest.mark.parametrize(
     ("budget", "usage", "turns"),
     [(Budget(cost=1.0), used(cost=1.5), None), (Budget(turns=5), used(), 6), (Budget(wall=60.0), used(), None)],
@@ -135,6 +196,21 @@ def test_an_order_that_may_not_have_more_waits_with_what_to_do() -> None:
     night.settings = settings_of(work_order=Budget(cost=5.0))
     night.tell("work_order_ready", "one", fresh=True)
     assert night.starts() == ["one"]
+
+
+def test_what_nobody_answered_in_time_is_asked_again_on_a_retry() -> None:
+    night = Spends(settings_of(work_order=Budget(cost=1.0)), ("one",))
+    night.begin("one")
+    night.finish("one", used(cost=2.0))
+    night.plan()
+    (first,) = night.pending()
+    night.now += night.settings.approvals.expire
+    assert night.starts() == []
+    assert (first.status, night.one.phase, night.pending()) == ("expired", "parked", [])
+    night.tell("work_order_ready", "one", fresh=True)
+    assert night.starts() == []
+    (second,) = night.pending()
+    assert (second.id != first.id, night.one.phase) == (True, "parked")
 
 
 # -- counted after it ------------------------------------------------------------------------------------------------

@@ -10,15 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulated_night import Odds, SimulatedNight
 
-from engine.actions import JoinTests, StartRun
+from engine.actions import JoinTests, Record, StartRun
 from engine.fold import apply
 from engine.models.event import NewEvent
 from engine.models.roadmap import Item, WorkOrder
 from engine.models.settings import Coordinator, Limits, RoleName, Settings
+from engine.planner import plan
 from engine.planner.clusters import signature
 from engine.planner.roles import role_of
 from engine.proposals import checked
 from engine.snapshot import dump_state, load_state
+from engine.state import Order
 
 CALM = Odds(**{each.name: 0.0 for each in fields(Odds)})
 ALL: tuple[RoleName, ...] = (
@@ -184,6 +186,20 @@ def test_tests_that_cannot_be_written_hold_nobody_up() -> None:
     assert of(told, "tests_joined") == []
 
 
+@pytest.mark.parametrize(
+    ("source", "proposed_by", "wanted"), [("roadmap", "", True), ("swarm", "plan-x", True), ("swarm", "", False)]
+)
+def test_tests_are_written_beside_what_people_and_agents_want_and_not_beside_what_a_rule_asks_for(
+    source: Any, proposed_by: str, wanted: bool
+) -> None:
+    told = night(("verifier",), [])
+    told.run()
+    fix = WorkOrder(id="fix", title="A fix", kind="fix")
+    told.state.orders["fix"] = Order(fix, phase="ready", source=source, proposed_by=proposed_by)
+    records = [each for each in plan(told.state, told.settings, told.now).actions if isinstance(each, Record)]
+    assert [each.work_order for each in records if each.kind == "work_order_added"] == ["tests-fix"] * wanted
+
+
 def test_the_scribe_is_asked_once_for_all_that_landed() -> None:
     orders = [WorkOrder(id=name, title=name) for name in ("a", "b", "c")]
     told = night(("scribe",), orders)
@@ -193,6 +209,18 @@ def test_the_scribe_is_asked_once_for_all_that_landed() -> None:
     assert all(phases(told)[name] == "healthy" for name in docs)
     written = "\n".join(told.state.orders[name].spec.goal for name in docs)
     assert [written.count(f"{name}: {name}") for name in "abc"] == [1, 1, 1]
+
+
+def test_the_scribe_is_asked_for_what_landed_before_the_engine_was_started_again() -> None:
+    told = night(("scribe",), [WorkOrder(id="a", title="a")])
+    told.run()
+    assert phases(told) == {"a": "healthy", "docs-a": "healthy"}
+    state, now = told.state, told.now
+    late = state.orders["late"] = Order(WorkOrder(id="late", title="late"), phase="healthy", since=now + 1, change="x")
+    assert late.since > state.orders["docs-a"].ready_at
+    state.started_at = now + 2
+    (added,) = [each for each in plan(state, told.settings, now + 3).actions if isinstance(each, Record)]
+    assert (added.kind, added.work_order) == ("work_order_added", "docs-late")
 
 
 def test_failures_with_the_same_words_are_put_together() -> None:

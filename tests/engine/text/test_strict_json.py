@@ -32,10 +32,10 @@ def taken(raw: bytes, max_bytes: int = 1_000_000, max_depth: int = 12) -> Any:
         (b'{"a": {"b": 1, "\\u0062": 2}}', b'{"a": {"b": 1}, "b": 2}', "appears twice"),
         (b'{"a": NaN}', b'{"a": null}', "NaN is not JSON"),
         (b'{"a": -Infinity}', b'{"a": -1}', "-Infinity is not JSON"),
-        (b'{"a": "\xff"}', b'{"a": "\xc3\xbf"}', "not UTF-8 JSON"),
-        (b'{"a": 1', b'{"a": 1}', "not UTF-8 JSON"),
-        (b"", b"null", "not UTF-8 JSON"),
-        (b"1" * 10_000, b"1" * 100, "not UTF-8 JSON"),
+        (b'{"a": "\xff"}', b'{"a": "\xc3\xbf"}', "not UTF-8"),
+        (b'{"a": 1', b'{"a": 1}', "not JSON"),
+        (b"", b"null", "not JSON"),
+        (b"1" * 10_000, b"1" * 100, "not JSON"),
     ],
 )
 def test_what_is_refused_and_its_honest_twin(bad: bytes, good: bytes, why: str) -> None:

@@ -258,6 +258,11 @@ def fault(peer: Peer) -> None:
     peer.fail(-32603, "Internal error", {"details": "no such model"})
 
 
+def fails_with(peer: Peer) -> None:
+    """An error of these words and data."""
+    peer.fail(-32603, peer.arguments[0], json.loads(peer.arguments[1]))
+
+
 def refusal(peer: Peer) -> None:
     peer.end("refusal")
 
@@ -280,6 +285,19 @@ def repeats(peer: Peer) -> None:
         peer.update(sessionUpdate="tool_call", toolCallId="t", title="Read a.txt", kind="read", status="completed")
     peer.read()
     peer.end("cancelled")
+
+
+def circles(peer: Peer) -> None:
+    """So many calls, each told in parts; those of "same" read the same lines of a file, others read on."""
+    count, which = int(peer.arguments[0]), peer.arguments[1]
+    for number in range(count):
+        ident, line = f"call-{number}", 1 if which == "same" else number
+        peer.update(sessionUpdate="tool_call", toolCallId=ident, title="Read a.txt", kind="read", status="pending")
+        peer.update(sessionUpdate="tool_call_update", toolCallId=ident, rawInput={"path": "a.txt", "line": line})
+        peer.update(sessionUpdate="tool_call_update", toolCallId=ident, status="completed")
+        time.sleep(0.02)
+    peer.hand_in(summary="read it")
+    peer.end()
 
 
 def orphan(peer: Peer) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.effects.watching import watched
 from engine.errors import UserError
 from engine.executors import channel
 from engine.models.handoffs import HandoffError
@@ -19,6 +20,7 @@ from engine.models.settings import AgentSettings
 from engine.ports import Quota
 from engine.process import tree
 from roles.agents.acp import session, transport
+from roles.agents.streams.limits import is_limit
 from roles.implementer import IMPLEMENTER
 from tests.roles.agents.acp_stage import AcpStage
 
@@ -135,6 +137,40 @@ async def test_an_invalid_handoff_is_returned_at_most_twice(bare: AcpStage) -> N
     assert "prompt 4" not in bare.log()
     with pytest.raises(HandoffError, match="summary"):
         IMPLEMENTER.handoff(result.handoff, ["a.txt"])
+
+
+async def test_who_watches_sees_that_it_makes_the_same_call_again_and_again(bare: AcpStage) -> None:
+    run = bare.fake("circles", "2000", "same")
+    result = await watched(bare.perform(run), run, repeats=5, still_s=0.0, every_s=0.05)
+    assert (result.end, result.note) == (
+        "stuck",
+        "it made the same tool call 5 times in a row and changed no file: Read a.txt",
+    )
+    # The same calls about other lines are work.
+    run = bare.fake("circles", "40", "other")
+    result = await watched(bare.perform(run), run, repeats=5, still_s=0.0, every_s=0.05)
+    assert result.end == "done"
+    rows = [json.loads(line) for line in (run.folder / "progress.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [row["tool"] for row in rows] == ["Read a.txt"] * 40
+    assert len({row["call"] for row in rows}) == 40
+
+
+@pytest.mark.parametrize(
+    ("message", "data", "end"),
+    [
+        ("Internal error", {"details": "You've hit your session limit · resets 6pm"}, "limit"),
+        ("Internal error", {"message": "credit balance is too low"}, "limit"),
+        ("status 529", None, "limit"),
+        ("Internal error", {"details": "disk quota exceeded"}, "failed"),
+        ("Internal error", {"details": "line 429 of a.txt"}, "failed"),
+    ],
+)
+async def test_one_rule_says_what_is_a_providers_refusal(
+    bare: AcpStage, message: str, data: dict[str, str] | None, end: str
+) -> None:
+    result = await bare.play("fails_with", message, json.dumps(data))
+    assert (result.end, result.note.startswith(session.LIMIT)) == (end, end == "limit")
+    assert is_limit(f"{message}: {next(iter((data or {'': ''}).values()))}") == (end == "limit")
 
 
 async def test_a_rate_limit_is_told_as_the_providers(bare: AcpStage) -> None:

@@ -229,3 +229,14 @@ def test_known_agents_are_told_to_ask_whatever_their_file_is_called() -> None:
     assert environment_for("mine") == {}
     assert (has_own_files("/x/gemini"), has_own_files("mine")) == (True, False)
     assert (usage_scope("OpenCode"), usage_scope("mine")) == ("step", "turn")
+
+
+def test_opencode_is_told_to_go_on_after_a_denial_beside_what_its_user_told_it() -> None:
+    name, more = "OPENCODE_CONFIG_CONTENT", {"experimental": {"batch_tool": True}, "model": "local/m"}
+    assert json.loads(environment_for("opencode")[name]) == {"experimental": {"continue_loop_on_deny": True}}
+    told = json.loads(environment_for("opencode", {name: json.dumps(more)})[name])
+    assert told == {"experimental": {"batch_tool": True, "continue_loop_on_deny": True}, "model": "local/m"}
+    for own in ('{"experimental": {"continue_loop_on_deny": false}}', "$MINE", '{"experimental": 1}', "[]"):
+        given = environment_for("opencode", {name: own})[name]
+        assert given == own
+    assert environment_for("mine", {name: "{}"}) == {name: "{}"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -142,3 +143,15 @@ async def test_it_keeps_to_its_turns(tmp_path: Path) -> None:
     result, model = await play(AcpStage(tmp_path), calls, most=Budget(turns=3))
     assert (result.end, model.used) == ("failed", 3)
     assert "request_limit" in result.note or "limit" in result.note
+
+
+@pytest.mark.parametrize(
+    ("said", "believed"), [("NaN", False), ("1" + "0" * 400, False), ("true", False), (None, True)]
+)
+def test_a_reset_that_can_be_no_time_is_not_taken(tmp_path: Path, said: str | None, believed: bool) -> None:
+    at = f"{time.time() + 600:.0f}"
+    end = tmp_path / "model_end.json"
+    end.write_text(f'{{"end": "limit", "why": "429", "resets_at": {said or at}}}', encoding="utf-8")
+    told = ModelAgent(AcpStage(tmp_path).executor)._told  # pyright: ignore[reportPrivateUsage]
+    result = told(AgentResult("failed", 76, 1.0), end)
+    assert (result.end, result.note, result.resets_at) == ("limit", "429", float(at) if believed else None)

@@ -118,6 +118,7 @@ def said(usage: Usage) -> dict[str, Any]:
         ("mini-swe-agent-ok.txt", "success", UNKNOWN),
         ("mini-swe-agent-price.txt", "success", {"cost": 0.04, "source": "mini-swe-agent steps", "scope": "step"}),
         ("mini-swe-agent-429.txt", "limit", UNKNOWN),
+        ("mini-swe-agent-gave-up.txt", "limit", UNKNOWN),
     ],
 )
 def test_a_recording_says_how_it_ended_and_what_it_used(name: str, reason: str, usage: dict[str, Any]) -> None:

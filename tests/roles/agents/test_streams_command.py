@@ -20,6 +20,7 @@ from engine.ports import AgentEnd, AgentResult, AgentRun, End, ProcessResult, Pr
 from engine.process.programs import Programs
 from engine.sandbox.none import NoSandbox
 from engine.text.redact import Redactor
+from roles.agents import progress_file
 from roles.agents.command import CommandAgent
 from roles.agents.streams import follow, stream_for
 from roles.agents.streams.follow import Follower
@@ -270,7 +271,7 @@ def test_a_line_without_end_takes_no_memory_and_what_follows_is_read(
 
 
 def test_progress_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follow, "PROGRESS_MAX", 10_000)
+    monkeypatch.setattr(progress_file, "MOST", 10_000)
     monkeypatch.setattr(follow, "CHUNK", 5_000)
     log, progress = tmp_path / "log", tmp_path / "progress.jsonl"
     log.write_bytes(json.dumps({"type": "text", "part": {"text": "y" * 100}}).encode() * 1 + b"\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,9 @@ from engine.process.programs import Programs
 from engine.sandbox.choose import choose_sandbox
 from roles.agents.command import CommandAgent
 from tests.roles.agents.model_server import Fail, Model, Say, Step, model_server
-from tests.roles.agents.real_agents import REAL, RealAgent, program
+from tests.roles.agents.real_agents import CODEX, MINI, OPENCODE, PI, RealAgent, program
 
 pytestmark = [pytest.mark.real_agents, pytest.mark.slow]
-
-OPENCODE_ENV = REAL[0].env
 
 
 @dataclass(frozen=True)
@@ -36,6 +34,10 @@ class Cli:
     steps: Callable[[Path], Sequence[Step]]
     models: str = ""
     """Where in its home it looks for models of one's own."""
+    retry_after: int | None = None
+    said: Sequence[str] = ("I look.", "Done.")
+    tools: bool = True
+    """Whether it tells what it calls and which tokens that took."""
 
 
 def _codex(url: str) -> list[str]:
@@ -63,24 +65,31 @@ def _commands(read: str, name: str) -> Callable[[Path], Sequence[Step]]:
     return steps
 
 
+def _mini(_: Path) -> Sequence[Step]:
+    commands = ["cat a.txt", "echo changed > a.txt", "echo COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT"]
+    return [Say("Next.", [("^bash$", {"command": command})]) for command in commands]
+
+
 DONE = Say("Done.")
 CLIS = (
     Cli(
-        RealAgent("codex", "@openai/codex@0.169.0", ("codex",), lambda _: {"OPENAI_API_KEY": "none"}),
+        CODEX,
         _codex,
         _commands("^exec_command$", "cmd"),
     ),
     Cli(
-        RealAgent("pi", "@mariozechner/pi-coding-agent@0.73.1", ("pi",), lambda _: {"PI_OFFLINE": "1"}),
+        PI,
         _pi,
         _commands("^bash$", "command"),
         ".pi/agent/models.json",
     ),
     Cli(
-        RealAgent("opencode", "opencode-ai@1.18.33", ("opencode",), OPENCODE_ENV),
+        replace(OPENCODE, command=("opencode",)),
         _opencode,
         _commands("^bash$", "command"),
+        retry_after=600,  # it tells that it waits, and without this waits for another second first, and another two
     ),
+    Cli(MINI, lambda _: ["-t", "Do the task."], _mini, said=("step 1", "step 2", "step 3"), tools=False),
 )
 
 
@@ -137,14 +146,16 @@ async def test_its_work_its_progress_and_its_figures_are_seen(cli: Cli, tmp_path
     assert not model.missing, log
     assert result.end == "done", f"{result.note}\n{log}"
     assert (run.workspace / "a.txt").read_text(encoding="utf-8") == "changed\n"
-    assert (result.usage.tokens_in, result.usage.tokens_out) == (300, 60)
+    told = (300, 60) if cli.tools else (None, None)
+    assert (result.usage.tokens_in, result.usage.tokens_out) == told
     rows = [json.loads(line) for line in (run.folder / "progress.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert [row["text"] for row in rows if row["kind"] == "message"] == ["I look.", "Done."]
-    assert any(row["kind"] == "tool" and "echo changed > a.txt" in row["text"] for row in rows)
+    assert [row["text"] for row in rows if row["kind"] == "message"] == list(cli.said)
+    assert any(row["kind"] == "tool" and "echo changed > a.txt" in row["text"] for row in rows) is cli.tools
 
 
 async def test_a_refusal_of_its_provider_is_a_limit_and_never_done(cli: Cli, tmp_path: Path) -> None:
     """Without Retry-After: pi 0.73.1 waits for that in silence, as long as it may be."""
-    result, run, _ = await work(cli, tmp_path, lambda _: [Fail(429, "Rate limit reached")], idle_s=60)
+    refusal = Fail(429, "Rate limit reached", cli.retry_after)
+    result, run, _ = await work(cli, tmp_path, lambda _: [refusal], idle_s=45)
     log = (run.folder / "log").read_text(encoding="utf-8", errors="replace")
     assert result.end == "limit", f"{result}\n{log}"
