@@ -20,7 +20,8 @@ _OPEN: tuple[Phase, ...] = (
 
 # (event kind) -> {from: to}. What is not here is refused.
 TRANSITIONS: dict[str, dict[Phase, Phase]] = {
-    "work_order_ready": {"draft": "ready", "rejected": "ready", "reverted": "ready", "parked": "ready"},
+    # From healthy: tests that main has outrun before they joined their change.
+    "work_order_ready": dict.fromkeys(("draft", "rejected", "reverted", "parked", "healthy"), "ready"),
     "run_started": {"ready": "running", "rejected": "running"},
     "run_interrupted": {"running": "ready"},
     "change_proposed": {"running": "proposed"},

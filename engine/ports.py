@@ -324,13 +324,14 @@ class GuardRequest:
 
 @dataclass(frozen=True)
 class Member:
-    """One of several changes that are tried together. without: tree of all the others on the base. before: as in
-    `GateRequest`."""
+    """One of several changes that are tried together. without: tree of all the others on the base. before, named: as
+    in `GateRequest`."""
 
     change: str
     order: WorkOrder | None
     without: str
     before: str = ""
+    named: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -342,6 +343,7 @@ class GateRequest:
     kind: land | gates. tests_gone: test ids (or prefixes) that the work order may remove or change.
     order: whose change it is; None: nothing is proved beyond the gates and what became of the base's tests.
     before: tree of the version that has the fault, where it is not `base_tree`: a regression's, which was taken back.
+    named: as in `GuardRequest`, of `order`.
     members: all changes of a group, each of which has to be proved; `change`, `work_order` and `order` are the last's.
     flaky: test ids with a recorded history of flaking on main: only these are tried a second time.
     quarantined: those of them whose failures do not count, unless the change adds or touches them.
@@ -369,6 +371,7 @@ class GateRequest:
     nice: int = 0
     order: WorkOrder | None = None
     before: str = ""
+    named: tuple[str, ...] | None = None
     members: tuple[Member, ...] = ()
     flaky: tuple[str, ...] = ()
     quarantined: tuple[str, ...] = ()

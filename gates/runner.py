@@ -244,7 +244,9 @@ class LocalGateRunner:
             if member.order is None:
                 continue
             # What it brings to the whole is proved against the whole without it.
-            own = replace(request, order=member.order, base_tree=member.without, before=member.before)
+            own = replace(
+                request, order=member.order, base_tree=member.without, before=member.before, named=member.named
+            )
             proofs[member.order.id] = await prove(own, session.base, head, trials, trees)
         return joined(proofs) if proofs else None
 

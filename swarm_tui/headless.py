@@ -285,6 +285,13 @@ def summary_text(status: Status) -> Text:
                 f"\nneeds you: {order.id}: {sanitise_line(order.why)}\n           → {sanitise_line(order.do)}",
                 style="yellow",
             )
+    for asked in status.approvals:
+        if asked.danger == "proposal":
+            text.append(
+                f"\nneeds you: {sanitise_line(asked.title)}\n           → swarm approve {asked.id}, or swarm deny "
+                f"{asked.id}",
+                style="yellow",
+            )
     for problem in status.problems:
         text.append(f"\nneeds you: {sanitise_line(problem)}", style="yellow")
     if status.unproven:

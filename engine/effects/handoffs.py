@@ -193,18 +193,31 @@ async def join_tests(world: World, action: JoinTests) -> None:
     change, tests = state.changes[action.change], state.orders[action.tests].done
     if change.status != "proposed":
         return
-    await world.emit(await asyncio.to_thread(_joined, world.hub, change, action.tests, tests))
+    await world.emit(await asyncio.to_thread(joined, world.hub, change, action.tests, tests))
 
 
-def _joined(hub: Hub, change: Change, order: str, tests: Mapping[str, Any]) -> NewEvent:
+def joined(hub: Hub, change: Change, order: str, tests: Mapping[str, Any]) -> NewEvent:
+    """What becomes of `change` with the tests of the work order `order` (`tests`: its `work_order_done`). The joined
+    change starts from the newer of their two bases, so that what landed between is not held to be its own."""
+    base = tests["base"] if hub.is_ancestor(change.base, tests["base"]) else change.base
     paths: list[str] = tests["paths"]
     try:
+        wanted = hub.ids_at(hub.commit(hub.merge_tree(base, tests["head"]), [], "Tests\n", 0.0), paths)
+    except MergeConflict as conflict:
+        said = sanitise_line(", ".join(conflict.paths), line_cap=400)
+        told = f"main has changed what these tests stand on ({said}): write them again on today's main"
+        return NewEvent("work_order_ready", {"feedback": [told]}, work_order=order)
+    try:
         tree = hub.merge_tree(change.head, tests["head"])
-        wanted = hub.ids_at(hub.commit(hub.merge_tree(change.base, tests["head"]), [], "Tests\n", 0.0), paths)
+    except MergeConflict as conflict:
+        if not set(conflict.paths) & set(paths):
+            said = sanitise_line(", ".join(conflict.paths), line_cap=400)
+            reason = f"it does not merge with main ({base[:12]}): conflict in {said}; redo it on today's main"
+            return NewEvent("change_rejected", {"change": change.id, "reasons": [reason]}, work_order=change.order)
+        bent, head, tree = conflict.paths, "", ""
+    else:
         head = hub.commit(tree, [change.head, tests["head"]], f"Join the tests of {order}\n", 0.0)
         bent = [path for path in paths if hub.ids_at(head, [path]).get(path) != wanted.get(path)]
-    except MergeConflict as conflict:
-        bent, head, tree = [str(conflict)], "", ""
     if bent:
         said = sanitise_line(", ".join(bent), line_cap=400)
         reason = (
@@ -212,7 +225,7 @@ def _joined(hub: Hub, change: Change, order: str, tests: Mapping[str, Any]) -> N
         )
         return NewEvent("change_rejected", {"change": change.id, "reasons": [reason]}, work_order=change.order)
     hub.keep(f"{change.id}-joined", head)
-    fields = {"change": change.id, "tests": order, "joined": tests["head"], "head": head, "tree": tree}
+    fields = {"change": change.id, "tests": order, "joined": tests["head"], "base": base, "head": head, "tree": tree}
     return NewEvent(
         "tests_joined", fields | {"paths": list(dict.fromkeys([*change.paths, *paths]))}, work_order=change.order
     )

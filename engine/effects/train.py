@@ -153,7 +153,13 @@ async def gate_trial(world: World, action: GateTrial) -> None:
     begun = NewEvent("trial_started", _begun(action, main, base_tree, trees.whole), work_order=last.order)
     verdict, gates = state.base_verdict(), order_gates(world, state, changes)
     members = [
-        Member(change.id, _spec(state, change), without, await _faulty_tree(world, state, change.order))
+        Member(
+            change.id,
+            spec := _spec(state, change),
+            without,
+            await _faulty_tree(world, state, change.order),
+            named(state, spec) if spec is not None else None,
+        )
         for change, without in zip(changes, trees.without, strict=True)
     ]
     request = GateRequest(
@@ -171,6 +177,7 @@ async def gate_trial(world: World, action: GateTrial) -> None:
         tests_gone=tuple(_tests_gone(state, [*assumed, *changes])),
         order=members[-1].order,
         before=members[-1].before,
+        named=members[-1].named,
         members=tuple(members) if len(members) > 1 else (),
         flaky=known_flaky(state.flakes),
         quarantined=_in_quarantine(world, state),

@@ -10,7 +10,7 @@ from engine.lifecycle import next_phase
 from engine.models.event import Event
 from engine.state import Failure, Landing, State
 
-FOLD_VERSION = 5
+FOLD_VERSION = 6
 """Raised when an event comes to mean something else: older snapshots are then folded again."""
 RETRY_BASE_S = 2.0
 

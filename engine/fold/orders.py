@@ -159,6 +159,7 @@ def _handoff_received(state: State, event: Event, f: dict[str, Any]) -> None:
 def _tests_joined(state: State, _event: Event, f: dict[str, Any]) -> None:
     change = state.changes[f["change"]]
     change.joined, change.head, change.tree, change.paths = f["joined"], f["head"], f["tree"], list(f["paths"])
+    change.base = f.get("base") or change.base
 
 
 HANDLERS: dict[str, Handler] = {

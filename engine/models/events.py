@@ -197,12 +197,14 @@ class ChangeProposed(EventFields):
 
 
 class TestsJoined(EventFields):
-    """The tests of the work order `tests` (its commit `joined`) are part of the change now, which is `head`."""
+    """The tests of the work order `tests` (its commit `joined`) are part of the change now, which is `head`. `base`:
+    the commit of main it starts from with them ("": from the same as before)."""
 
     __test__ = False
     change: str
     tests: str
     joined: str
+    base: str = ""
     head: str
     tree: str
     paths: list[str]

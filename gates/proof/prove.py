@@ -110,7 +110,7 @@ async def prove(
     steady = bool(order.steady) and await _steady(found, gates, head, trials, request, order)
     unproved = [name for name in order.tests if not any(is_named(test, [name]) for test in found.fail_to_pass)]
     aware = await asyncio.to_thread(aware_lines, trees, files, request.base_tree, request.tree)
-    aware = [one for one in aware if one.path not in order.allow]
+    aware = [one for one in aware if one.path not in (order.allow if request.named is None else request.named)]
     looser = await asyncio.to_thread(loosened, trees, files, request.base_tree, request.tree, _gone(request, order))
     flags = [*([TEST_AWARE] if aware else []), *([LOOSER_TESTS] if looser else [])]
     if aware and order.kind == "fix":

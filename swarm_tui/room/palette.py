@@ -90,9 +90,9 @@ def _of_the_engine(app: RoomApp) -> Iterator[SystemCommand]:
     if not app.opened or app.room.source.read_only:
         return
     if app.room.source.engine() == "running":
-        if app.room.state.paused:
+        if app.room.state.paused or any(one.asks for one in app.room.state.spending.providers.values()):
             yield SystemCommand("Engine: resume", "Start new runs again", partial(app.tell, "resume"))
-        else:
+        if not app.room.state.paused:
             yield SystemCommand("Engine: pause", "Start no new runs; what runs goes on", partial(app.tell, "pause"))
     for title, line, action in (
         ("Engine: finish and stop", "Finish what runs, then stop; asks first", "finish_engine"),

@@ -36,6 +36,13 @@ async def test_another_kind_of_order_is_flagged_and_one_that_names_the_file_is_n
     assert (report.result, report.flags) == ("green", [])
 
 
+async def test_a_file_that_only_an_agent_named_in_full_is_not_named(proving: Proving) -> None:
+    allow = ["kit.py", "tests/**"]
+    for named, result in ((("kit.py",), "green"), ((), "red")):
+        report = await proving.prove({"kit.py": ASKS, "tests/test_new.py": PROVES}, allow=allow, named=named)
+        assert (report.result, "test-aware" in report.flags) == (result, result == "red")
+
+
 async def test_control_tests_may_ask_and_what_was_there_is_not_added(proving: Proving) -> None:
     asks = PROVES.replace("import unittest\n", "import os, sys, unittest\nassert 'unittest' in sys.modules\n")
     report = await proving.prove({"kit.py": RIGHT, "tests/test_new.py": asks})

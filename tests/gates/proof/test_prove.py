@@ -44,14 +44,27 @@ class Proving:
         self.bench.hub.fetch_objects(self.bench.repo, self.bench.base)
 
     async def prove(
-        self, files: Files, kind: str = "fix", flaky: tuple[str, ...] = (), before: str = "", **order: Any
+        self,
+        files: Files,
+        kind: str = "fix",
+        flaky: tuple[str, ...] = (),
+        before: str = "",
+        named: tuple[str, ...] | None = None,
+        **order: Any,
     ) -> VerificationReport:
         spec = WorkOrder.model_validate({"id": "wo", "title": "t", "kind": kind, **order})
         base = await self.bench.base_report(self.gate)
         tree = self.bench.change(files)
         gone = (*spec.tests_changed, *spec.tests_removed)
         signed = await self.bench.gates(
-            tree, self.gate, base_report=base, order=spec, tests_gone=gone, flaky=flaky, before=before
+            tree,
+            self.gate,
+            base_report=base,
+            order=spec,
+            tests_gone=gone,
+            flaky=flaky,
+            before=before,
+            named=named,
         )
         return signed.report
 
