@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ def scrubbed_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background: programs would be deaf to it too
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if sys.platform != "win32" and signal.getsignal(signal.SIGQUIT) is signal.SIG_IGN:
+        signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     home = tmp_path_factory.mktemp("home")
     config = home / ".gitconfig"
     config.write_text(

@@ -88,15 +88,27 @@ def test_what_is_typed_while_a_question_comes_up_answers_nothing(make_desk: Make
         terminal.press(*BURST)
         terminal.paste("deploy\ndeploy\r")
     terminal.press("escape")
-    if not _shows(terminal, "A approves at once"):  # on a slow machine escape came late enough to leave it for later
-        terminal.press("a")
-        terminal.expect("approval")
-        terminal.press("enter")
-    terminal.expect("A approves at once")
+    _shows(terminal, "A approves at once")
     assert answers(desk) == []
-    terminal.press("A")
+    # On a slow machine the escape may count after all, even after the question said how to answer it: it is left then.
+    for _ in range(5):
+        if not _shows(terminal, "A approves at once"):
+            terminal.press("a")
+            terminal.expect("approval")
+            terminal.press("enter")
+            terminal.expect("A approves at once")
+        terminal.press("A")
+        if _answered(desk):
+            break
     until_event(desk, "approval_answered")
     assert answers(desk) == ["approved"]
+
+
+def _answered(desk: Desk, within_s: float = 10.0) -> bool:
+    ends = time.monotonic() + within_s
+    while not answers(desk) and time.monotonic() < ends:
+        time.sleep(0.05)
+    return bool(answers(desk))
 
 
 def _shows(terminal: Terminal, text: str, within_s: float = 5.0) -> bool:
