@@ -207,6 +207,8 @@ def _rust(scale: Scale) -> list[Figure]:
     cargo = shutil.which("cargo")
     if cargo is None or not RUST.is_dir():
         return []
+    if subprocess.run([cargo, "--version"], capture_output=True, check=False).returncode:
+        return []  # rustup's stand-in, with no toolchain behind it
     repo = _repository(scale.folder / "rust", {})
     shutil.copytree(RUST, repo, dirs_exist_ok=True)
     git(repo, "add", "-A")

@@ -12,20 +12,14 @@ import pytest
 from engine.git.slots import Slot
 from engine.ports import Sandbox
 from engine.process.programs import Programs
+from tests.gates.results.watched import found
 from tests.gates.yard import PATH, Yard, overlaying
 
 RUSTUP_HOME = os.environ.get("RUSTUP_HOME") or str(Path.home() / ".rustup")
 """Of the person who runs the tests: while they run, the home folder is another."""
 
 
-def _cargo_works() -> bool:
-    """rustup's stand-in is there for everybody, and does nothing for a person without a toolchain."""
-    program = shutil.which("cargo")
-    env = {**os.environ, "RUSTUP_HOME": RUSTUP_HOME}
-    return program is not None and subprocess.run([program, "--version"], capture_output=True, env=env).returncode == 0
-
-
-cargo_only = pytest.mark.skipif(not _cargo_works(), reason="there is no cargo that works here")
+cargo_only = pytest.mark.skipif(found("cargo") is None, reason="there is no cargo that works here")
 
 MANIFEST = '[package]\nname = "{0}"\nversion = "0.1.0"\nedition = "2021"\n[lib]\ndoctest = false\n'
 LOW = "pub fn n() -> u32 {{ {0} }}\n#[test] fn low() {{ assert_eq!(n(), 1); }}\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import shutil
 import subprocess
@@ -94,6 +95,16 @@ class Landed:
         assert self.hub.move_main(self.commit, self.base)
         assert publish(self.hub, repo.path, "main") == Published(self.commit)
 
+    def copied(self, folder: Path) -> Landed:
+        """The same in another folder, so that a test may break it."""
+        shutil.copytree(self.repo.path, folder / "repo")
+        shutil.copytree(self.state, folder / "state")
+        found = copy.copy(self)
+        found.repo, found.state = GitRepo(folder / "repo"), folder / "state"
+        found.folders = state_folder_for(found.repo.path, found.state)
+        found.store, found.hub = ArtifactStore(found.folders.artifacts), Hub(found.folders.root)
+        return found
+
     @property
     def envelope(self) -> Path:
         return self.store.path(self.digest)
@@ -102,9 +113,20 @@ class Landed:
         return verify_subject(self.repo.path, self.state, subject, **{"as_json": False, **options})
 
 
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Landed:
+    """Made once; tests have copies of it."""
+    folder = tmp_path_factory.mktemp("landed")
+    repo = GitRepo(folder / "repo")
+    repo.path.mkdir()
+    repo.git("init", "--quiet", "--template=", "--initial-branch=main")
+    repo.commit({}, "First commit")
+    return Landed(repo, folder)
+
+
 @pytest.fixture
-def landed(git_repo: MakeRepo, tmp_path: Path) -> Landed:
-    return Landed(git_repo({}), tmp_path)
+def landed(first: Landed, tmp_path: Path) -> Landed:
+    return first.copied(tmp_path)
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> str:

@@ -11,9 +11,9 @@ import pytest
 from sandbox_cell import PYTHON, Cell
 
 from engine.models.settings import SandboxSettings
-from engine.process.programs import ProgramMissing, Programs
 from engine.sandbox.bubblewrap import BubblewrapSandbox
 from engine.sandbox.choose import choose_sandbox
+from tests.gates.results.watched import found
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="these sandboxes are for Linux")
 
@@ -29,14 +29,13 @@ def cell(request: pytest.FixtureRequest, tmp_path: Path) -> Cell:
 
 async def works(cell: Cell, line: str, *names: str, says: str) -> None:
     """The line says the same in the cage and outside, with these programs readable."""
-    programs, folders, roots = Programs(os.environ["PATH"]), list[str](), list[Path]()
+    folders, roots = list[str](), list[Path]()
     for name in names:
-        try:
-            found = programs.resolve(name)
-        except ProgramMissing as error:
-            pytest.skip(str(error))
-        folders.append(str(found.path.parent))
-        roots += found.roots
+        program = found(name)
+        if program is None:
+            pytest.skip(f"there is no {name} that works here")
+        folders.append(str(program.path.parent))
+        roots += program.roots
     temporary, home = cell.workspace / "tmp", cell.workspace / "home"
     for how in ("free", "caged"):
         for folder in (temporary, home):

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,10 @@ from gates.guards.edges.forest import Forest
 from gates.guards.edges.python import python_edges
 from gates.guards.edges.rust import packages
 from tests.gates.guards.changes import Files, judge
+from tests.gates.results.watched import found
 
 HOME = Path.home()  # of the person: the tests themselves run with an empty one
-CARGO = shutil.which("cargo") or shutil.which("cargo", path=str(HOME / ".cargo" / "bin"))
+CARGO = found("cargo")
 RUST = {"RUSTUP_HOME": str(HOME / ".rustup"), "CARGO_HOME": str(HOME / ".cargo")}
 
 
@@ -221,15 +221,7 @@ def test_rust_manifests_that_cannot_be_read_are_refused() -> None:
     assert not crossing(broken, WORKSPACE, "crates/layout/**", "crates/app/**").ok
 
 
-def cargo_runs() -> bool:
-    """It may be there without the toolchain behind it, in a sandbox for instance."""
-    env = {**os.environ, **RUST}
-    if CARGO is None:
-        return False
-    return subprocess.run([CARGO, "-V"], env=env, capture_output=True, check=False).returncode == 0
-
-
-@pytest.mark.skipif(not cargo_runs(), reason="no cargo that runs: the edges cannot be compared with its own")
+@pytest.mark.skipif(CARGO is None, reason="no cargo that runs: the edges cannot be compared with its own")
 def test_rust_edges_are_those_of_cargo(tmp_path: Path) -> None:
     files = {
         **WORKSPACE,
@@ -242,7 +234,8 @@ def test_rust_edges_are_those_of_cargo(tmp_path: Path) -> None:
     for path, text in files.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text, encoding="utf-8")
-    argv = [str(CARGO), "metadata", "--no-deps", "--offline", "--format-version=1"]
+    assert CARGO is not None
+    argv = [str(CARGO.path), "metadata", "--no-deps", "--offline", "--format-version=1"]
     done = subprocess.run(argv, cwd=tmp_path, env={**RUST, **os.environ}, capture_output=True, check=True, timeout=60)
     told = json.loads(done.stdout)["packages"]
     theirs = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import secrets
 import shutil
@@ -17,12 +18,21 @@ FIXTURE = Path(__file__).resolve().parent.parent / "rust_fixture"
 _HOME = Path(os.path.expanduser("~"))  # noqa: PTH111 (before any test changes HOME)
 
 
+@functools.cache
 def found(name: str) -> Program | None:
-    """The program that a gate would run, looked up as the engine does; None where it is not installed."""
+    """The program that a gate would run, looked up as the engine does; None where it is not installed.
+
+    rustup's stand-in for cargo is there for everybody, and does nothing for a person without a toolchain.
+    """
     try:
-        return Programs(os.environ.get("PATH", "") + os.pathsep + str(_HOME / ".cargo" / "bin")).resolve(name)
+        program = Programs(os.environ.get("PATH", "") + os.pathsep + str(_HOME / ".cargo" / "bin")).resolve(name)
     except ProgramMissing:
         return None
+    env = {"RUSTUP_HOME": str(_HOME / ".rustup"), **os.environ}
+    asked = ("-V",) if name == "cargo" or name.startswith("cargo-") else ()
+    if asked and subprocess.run([program.path, *asked], env=env, capture_output=True, check=False).returncode:
+        return None
+    return program
 
 
 class Watched:
