@@ -63,6 +63,18 @@ def until_it_counts(terminal: Terminal, question: str) -> None:
     terminal.until(lambda: not any(text in terminal.text() for text in (RESTS, READING)), "a question that takes keys")
 
 
+def leave(terminal: Terminal) -> None:
+    """Close what is open, and then the room: a key typed before the main screen is back may still be the other's."""
+    terminal.press("escape")
+    terminal.until(lambda: _main_is_back(terminal.text()), "the main screen")
+    terminal.press("q")
+    assert terminal.wait() == 0
+
+
+def _main_is_back(text: str) -> bool:
+    return "1 Roadmap" in text and not any(words in text for words in ("esc Back", "▔" * 80))
+
+
 def confirm(terminal: Terminal, question: str) -> None:
     """Answer a question about stopping or cancelling with yes."""
     until_it_counts(terminal, question)

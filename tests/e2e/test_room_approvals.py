@@ -13,7 +13,7 @@ if sys.platform == "win32":
 
 from command_line import Desk, order, until
 from conftest import MakeDesk
-from room_steps import choose, engine, events, left_in_order, room, room_desk, until_event, until_it_counts
+from room_steps import choose, engine, events, leave, left_in_order, room, room_desk, until_event, until_it_counts
 from terminal import Terminal
 
 ASKS = order("deploy", "ask python3 -c print(7,file=open('ran.txt','a'))", "answer answer.json")
@@ -133,8 +133,7 @@ def test_an_answer_in_one_room_closes_the_question_in_the_other(make_desk: MakeD
     first.expect_gone("A Approve")
     assert answers(desk) == ["approved"]
     for terminal in (first, second):
-        terminal.press("escape", "q")
-        assert terminal.wait() == 0
+        leave(terminal)
     assert len(events(desk, "engine_started")) == 1
     assert engine(desk)
 
