@@ -54,6 +54,8 @@ def outside() -> Iterator[int]:
         accepting = threading.Thread(target=_accept, args=(server,), daemon=True)
         accepting.start()
         yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)  # closing alone would leave the thread in accept()
+        accepting.join()
 
 
 def _accept(server: socket.socket) -> None:

@@ -188,23 +188,22 @@ def test_looking_before_the_first_start_says_what_to_do(make_desk: MakeDesk) -> 
 # -- the command line --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        (("frobnicate",), ("frobnicate", "--help")),
-        (("status", "--colour"), ("--colour", "--help")),
-        (("approve",), ("approval", "--help")),
-        (("--no-ui", "--until", "nonsense"), ("idle", "90s", "nonsense")),
-        (("--no-ui", "--until", "10"), ("idle", "90s")),
-        (("--no-ui", "--log", "cooking=debug"), ("cooking",)),
-        (("gates", "no-such-revision"), ("no-such-revision",)),
-        (("gates", "--gate", "no-such-gate"), ("no-such-gate",)),
-    ],
-)
-def test_a_mistake_on_the_command_line_is_one_sentence(
-    make_desk: MakeDesk, words: tuple[str, ...], says: tuple[str, ...]
-) -> None:
-    refused(make_desk(), *words, says=says)
+MISTAKES: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
+    (("frobnicate",), ("frobnicate", "--help")),
+    (("status", "--colour"), ("--colour", "--help")),
+    (("approve",), ("approval", "--help")),
+    (("--no-ui", "--until", "nonsense"), ("idle", "90s", "nonsense")),
+    (("--no-ui", "--until", "10"), ("idle", "90s")),
+    (("--no-ui", "--log", "cooking=debug"), ("cooking",)),
+    (("gates", "no-such-revision"), ("no-such-revision",)),
+    (("gates", "--gate", "no-such-gate"), ("no-such-gate",)),
+]
+
+
+def test_a_mistake_on_the_command_line_is_one_sentence(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    for words, says in MISTAKES:
+        refused(desk, *words, says=says)
 
 
 @pytest.mark.slow

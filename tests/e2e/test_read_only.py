@@ -82,6 +82,7 @@ def test_a_changed_event_puts_the_engine_in_read_only_mode(desk: Desk) -> None:
     assert not (desk.state / "read-only.json").exists()
 
 
+@pytest.mark.slow
 def test_an_end_that_was_cut_off_is_read_only_too(desk: Desk) -> None:
     execute(desk, "DELETE FROM events WHERE kind = 'engine_stopped'")
     started = desk.swarm("--no-ui", "--until", "idle")
@@ -101,6 +102,7 @@ def test_an_older_journal_that_was_put_back_is_read_only_too(desk: Desk, tmp_pat
     one_sentence(started, "an older copy of it was put back")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changed", [True, False])
 async def test_a_break_in_a_long_past_ends_a_running_engine_and_the_next_start_remembers(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, changed: bool

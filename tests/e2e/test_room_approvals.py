@@ -38,6 +38,7 @@ def said_to_the_agent(desk: Desk) -> list[object]:
     return json.loads(desk.git("show", "main:answer.json"))
 
 
+@pytest.mark.slow
 def test_a_question_is_approved_by_its_key(make_desk: MakeDesk) -> None:
     desk, terminal = asked(make_desk)
     terminal.expect("A approves at once")

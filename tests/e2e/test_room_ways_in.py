@@ -85,7 +85,7 @@ def test_a_folder_that_is_no_repository_is_told_what_to_do(tmp_path: Path) -> No
     folder = tmp_path / "plain"
     folder.mkdir()
     desk = Desk(folder, tmp_path)
-    with Terminal(desk._argv(()), cwd=folder, env=desk.environment, cols=120, rows=36) as terminal:  # pyright: ignore[reportPrivateUsage]
+    with Terminal(desk._argv(()), cwd=folder, env=desk.environment, cols=200, rows=36) as terminal:  # pyright: ignore[reportPrivateUsage]
         terminal.expect("git init")
         terminal.press("q")
         assert terminal.wait() == 0

@@ -187,10 +187,11 @@ async def test_only_so_many_rooms_at_once() -> None:
 
 
 async def test_a_room_that_is_left_closes_its_window() -> None:
+    before = set(psutil.Process().children())  # of tests before this one
     async with served(looking="looking") as client:
         async with client.ws_connect("/ws", headers=own(client)) as room:
             await room.receive_bytes(timeout=PATIENCE_S)
-            (process,) = psutil.Process().children()
+            (process,) = set(psutil.Process().children()) - before
             process.terminate()
             assert (await room.receive(timeout=PATIENCE_S)).type is aiohttp.WSMsgType.CLOSE
 

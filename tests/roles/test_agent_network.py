@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -20,6 +19,7 @@ from engine.ports import AgentResult, AgentRun
 from engine.process.programs import Programs
 from engine.sandbox.choose import choose_sandbox
 from roles.agents import adapter_for
+from tests.serving import serving
 
 FETCH = """
 import sys, urllib.request
@@ -41,13 +41,8 @@ class Hello(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    server = HTTPServer(("127.0.0.1", 0), Hello)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server.server_port
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(HTTPServer(("127.0.0.1", 0), Hello)) as server:
+        yield server.server_port
 
 
 async def perform(folder: Path, network: list[str], granted: tuple[str, ...], *urls: str) -> tuple[AgentResult, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -16,6 +15,7 @@ from engine.loading import read_settings
 from engine.models.settings import RoleName
 from swarm_tui.finding_agents import KNOWN, find_agents, models_at, usage_of, version_of
 from swarm_tui.starting import initial_files
+from tests.serving import serving
 
 NAMES = [known.name for known in KNOWN]
 
@@ -105,12 +105,8 @@ class Models(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[HTTPServer]:
-    serving = HTTPServer(("127.0.0.1", 0), Models)
-    thread = threading.Thread(target=serving.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    yield serving
-    serving.shutdown()
-    serving.server_close()
+    with serving(HTTPServer(("127.0.0.1", 0), Models)) as found:
+        yield found
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from swarm_tui.shaking_hands import Handshakes, shake_hands
 from tests.roles.agents import fake_acp_agent
 from tests.roles.agents.real_agents import REAL, RealAgent
 from tests.roles.agents.real_agents import program as real_program
+from tests.serving import serving
 
 FAKE = str(Path(fake_acp_agent.__file__))
 PYTHON = str(Path(getattr(sys, "_base_executable", "") or sys.executable).resolve())
@@ -250,15 +250,10 @@ def test_a_model_server_is_asked_as_in_a_run(
     folders: StateFolder, path: str, key: str, known: str, model: str, answers: bool | None
 ) -> None:
     seen: list[tuple[str, str]] = []
-    server = listing(seen, known)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with serving(listing(seen, known)) as server:
         url = f"http://127.0.0.1:{server.server_port}{path}"
         env = {"SOME_KEY": "another", key: "mine"}
         (met,) = shaken(folders, a=AgentSettings(kind="model", base_url=url, model=model, env=env)).agents
-    finally:
-        server.shutdown()
-        server.server_close()
     assert met.answers is answers, met.why
     assert seen == [(f"{path.removesuffix('/v1')}/v1/models", "mine")]
 

@@ -3,7 +3,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from egress.servers import Web, serving
+from egress.servers import Web
+
+from tests.serving import serving
 
 
 @pytest.fixture

@@ -12,12 +12,13 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from egress.servers import Web, raw_server, self_made_certificate, serving
+from egress.servers import Web, raw_server, self_made_certificate
 from real_processes import until
 
 from engine.egress.hosts import Allowlist
 from engine.egress.lookup import Lookup, Resolve
 from engine.egress.proxy import CONNECTIONS, REFUSED_MAX, Proxy
+from tests.serving import serving
 
 
 class Way:

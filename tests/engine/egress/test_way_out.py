@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from egress.servers import Web, raw_server, self_made_certificate, serving
+from egress.servers import Web, raw_server, self_made_certificate
 from real_processes import until
 
 from engine.egress import relay
@@ -30,6 +30,7 @@ from engine.models.settings import SandboxSettings
 from engine.ports import ProcessResult, ProcessSpec, Sandbox, SandboxPolicy
 from engine.sandbox.choose import choose_sandbox
 from engine.sandbox.none import NoSandbox
+from tests.serving import serving
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="these sandboxes are for Linux")
 PYTHON = str(Path(sys.executable).resolve())

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+from tests.serving import serving
 
 Headers = dict[str, str]
 Reply = tuple[int, Headers, Any]
@@ -245,14 +246,8 @@ class StandIn:
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
+        with serving(server):
+            yield f"http://127.0.0.1:{server.server_port}"
 
 
 def decoded(target: str) -> str:

@@ -6,13 +6,14 @@ import base64
 import os
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from tests.serving import serving
 
 LOGIN = ("ada", "correct horse")
 
@@ -126,14 +127,8 @@ def http_server(root: Path, login: tuple[str, str] | None = None) -> Iterator[tu
     handler = type("Handler", (_Cgi,), {"root": root, "login": login, "asked": asked})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}", asked
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(server):
+        yield f"http://127.0.0.1:{server.server_port}", asked
 
 
 @contextmanager

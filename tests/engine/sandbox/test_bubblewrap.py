@@ -14,7 +14,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from engine.ports import SandboxPolicy
 from engine.sandbox.bubblewrap import BubblewrapSandbox
 from engine.sandbox.choose import choose_sandbox
 from engine.sandbox.none import NoSandbox
+from tests.serving import serving
 
 
 @pytest.fixture(scope="session")
@@ -274,12 +274,8 @@ def web() -> Iterator[http.server.HTTPServer]:
     asked: list[str] = []
     server = http.server.HTTPServer(("127.0.0.1", 0), Remember)
     server.asked = asked  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server):
+        yield server
 
 
 async def test_f10_sending_a_secret_by_http(cell: Cell, web: http.server.HTTPServer) -> None:

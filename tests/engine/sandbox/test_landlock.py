@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from engine.ports import SandboxPolicy
 from engine.sandbox.choose import choose_sandbox
 from engine.sandbox.landlock import LandlockSandbox
 from engine.sandbox.landlock_run import landlock_abi
+from tests.serving import serving
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Landlock is for Linux")
 
@@ -182,13 +182,8 @@ def web() -> Iterator[tuple[int, list[str]]]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             pass
 
-    server = http.server.HTTPServer(("127.0.0.1", 0), Remember)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server.server_port, asked
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(http.server.HTTPServer(("127.0.0.1", 0), Remember)) as server:
+        yield server.server_port, asked
 
 
 def policy(cell: Cell, **changes: object) -> SandboxPolicy:

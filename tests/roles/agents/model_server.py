@@ -8,8 +8,8 @@
 | `POST …:generateContent`, `…:streamGenerateContent` | Gemini |
 
 Streamed (server-sent events) where the request wants that. A step is used up by a request that offers tools; one that
-offers none (a title, a classifier) is answered `SIDE_ANSWER` and uses up nothing. `python model_server.py` serves one
-answer for ever, for trying by hand.
+offers none (a title, a classifier) is answered `SIDE_ANSWER` and uses up nothing. For trying by hand, `python -m
+tests.roles.agents.model_server` serves one answer for ever.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
+
+from tests.serving import serving
 
 SIDE_ANSWER = "ok"
 INPUT_TOKENS, OUTPUT_TOKENS = 100, 20
@@ -99,14 +101,8 @@ def model_server(steps: Sequence[Step]) -> Iterator[tuple[str, Model]]:
     handler = type("Handler", (_Handler,), {"model": model})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with serving(server):
         yield f"http://127.0.0.1:{server.server_port}", model
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 Event = tuple[str, dict[str, Any]]
