@@ -331,7 +331,6 @@ _RESULTS = {
     "cancelled": "failed",
     "lost": "failed",
     "asked": "failed",
-    "limit": "failed",
 }
 
 

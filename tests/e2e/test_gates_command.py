@@ -124,6 +124,7 @@ def test_a_dirty_working_tree_is_said(make_desk: MakeDesk) -> None:
     assert "HEAD is gated, and 1 file of the working tree is not committed" in done.stderr
 
 
+@pytest.mark.slow
 def test_fail_fast_ends_at_the_first_red_gate(make_desk: MakeDesk) -> None:
     third = '[[gate]]\nname = "third"\nrun = ["python3", "-m", "compileall", "-q", "tools"]\nneeds = ["tests"]\n'
     desk = make_desk(settings=SETTINGS + third)

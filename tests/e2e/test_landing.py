@@ -68,6 +68,7 @@ def test_a_tampered_report_is_believed_by_nobody(night: Night) -> None:
     assert swarm(night, "verify", commit.commit).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_report_is_about_the_tree_that_landed_and_the_main_it_landed_on(night: Night) -> None:
     for name in ("a", "b", "c"):
         night.order(name, {f"tiny/{name}.py": f"{name.upper()} = 1\n"})

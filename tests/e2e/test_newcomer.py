@@ -64,6 +64,7 @@ def newcomer(bare_desk: Desk) -> Desk:
     return desk
 
 
+@pytest.mark.slow
 def test_the_first_change_lands_and_its_proof_holds_without_us(newcomer: Desk) -> None:
     desk = newcomer
     mine = desk.commit("The swarm's files")

@@ -127,6 +127,7 @@ def test_a_persons_red_commit_freezes_landing_and_his_fix_thaws_it(make_desk: Ma
     assert desk.git("rev-list", "main").splitlines()[1:3] == [mended, red]
 
 
+@pytest.mark.slow
 def test_a_night_that_ends_on_a_red_main_says_so_with_its_exit_code(make_desk: MakeDesk) -> None:
     desk = make_desk(order("one", "write a.txt hello"))
     desk.commit("Red", broken__txt="no\n")

@@ -292,6 +292,7 @@ async def test_an_order_that_left_the_roadmap_and_one_that_never_was_are_said(to
         assert "this night knows no such work order" in screen.query_one(Head).text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "size", [(40, 10), *(pytest.param(each, marks=pytest.mark.slow) for each in ((80, 24), (200, 50)))]
 )

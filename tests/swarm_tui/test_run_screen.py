@@ -210,6 +210,7 @@ async def test_o_opens_its_work_order(told: Told) -> None:
         await until(pilot, lambda: isinstance(app.screen, OrderScreen))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(40, 10), (200, 50)])
 async def test_every_section_is_drawn_at_every_size(told: Told, size: tuple[int, int]) -> None:
     told.run_starts()
