@@ -94,11 +94,21 @@ class GitRepo:
         return self.git("rev-parse", "--verify", rev)
 
 
+def new_repo(path: Path, files: Mapping[str, str | bytes] | None = None, branch: str = "main") -> GitRepo:
+    """A new repository at `path`; with `files` (also an empty mapping) it has one commit, without it has none."""
+    path.mkdir()
+    repo = GitRepo(path)
+    repo.git("init", "--quiet", "--template=", f"--initial-branch={branch}")
+    if files is not None:
+        repo.commit(files, "First commit")
+    return repo
+
+
 class MakeRepo(Protocol):
     def __call__(
         self, files: Mapping[str, str | bytes] | None = None, name: str = "repo", branch: str = "main"
     ) -> GitRepo:
-        """A new repository; with `files` (also an empty mapping) it has one commit, without it has none."""
+        """See `new_repo`; `name` is its folder's."""
         ...
 
 
@@ -107,12 +117,6 @@ def git_repo(tmp_path: Path) -> MakeRepo:
     """Makes real repositories below the test's folder."""
 
     def make(files: Mapping[str, str | bytes] | None = None, name: str = "repo", branch: str = "main") -> GitRepo:
-        path = tmp_path / name
-        path.mkdir()
-        repo = GitRepo(path)
-        repo.git("init", "--quiet", "--template=", f"--initial-branch={branch}")
-        if files is not None:
-            repo.commit(files, "First commit")
-        return repo
+        return new_repo(tmp_path / name, files, branch)
 
     return make

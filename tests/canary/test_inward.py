@@ -7,7 +7,6 @@ import json
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from engine.process.tree import find_marked
 from engine.sandbox.choose import choose_sandbox
 from tests.canary.test_http import get, quick, web
 from tests.canary.worlds import World, flow
+from tests.engine.egress.servers import raw_server
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs a sandbox that is tested here")
 
@@ -50,20 +50,8 @@ REACHING = """
 @pytest.fixture
 def outside() -> Iterator[int]:
     """The port of a server of this machine, to be reached by nobody inside."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        accepting = threading.Thread(target=_accept, args=(server,), daemon=True)
-        accepting.start()
-        yield server.getsockname()[1]
-        server.shutdown(socket.SHUT_RDWR)  # closing alone would leave the thread in accept()
-        accepting.join()
-
-
-def _accept(server: socket.socket) -> None:
-    while True:
-        try:
-            server.accept()[0].close()
-        except OSError:
-            return
+    with raw_server(lambda client: None) as port:
+        yield port
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,8 @@ READING = "reading what it would change"
 """Stands in a question until its evidence is there, which makes keys rest once more."""
 LEFT_BEHIND = {1000, 1003, 1004, 1006, 1049, 2004}
 """Modes that a room must not leave on: mouse, focus, alternate screen, bracketed paste."""
+PALETTE = "▔" * 80
+"""The edge of the palette, which no screen has."""
 
 
 def room_desk(make_desk: MakeDesk, *orders: str, **more: Any) -> Desk:
@@ -45,13 +47,13 @@ def choose(terminal: Terminal, words: str, title: str) -> None:
     terminal.type(words)
     terminal.until(lambda: _first_hit(terminal, words).startswith(title), f"{title!r} as the first hit")
     terminal.press("enter")
-    terminal.until(lambda: "▔" * 80 not in terminal.text(), "the end of the palette")
+    terminal.until(lambda: PALETTE not in terminal.text(), "the end of the palette")
 
 
 def _first_hit(terminal: Terminal, words: str) -> str:
     """What stands in the palette behind the words that are searched; "" before there is anything."""
     lines = [line.strip(" │") for line in terminal.text().split("\n")]
-    top = next((at for at, line in enumerate(lines) if line.startswith("▔" * 80)), len(lines))
+    top = next((at for at, line in enumerate(lines) if line.startswith(PALETTE)), len(lines))
     found = [line for line in lines[top + 1 :] if line]
     return found[1] if len(found) > 1 and found[0].endswith(words) else ""
 
@@ -72,7 +74,7 @@ def leave(terminal: Terminal) -> None:
 
 
 def _main_is_back(text: str) -> bool:
-    return "1 Roadmap" in text and not any(words in text for words in ("esc Back", "▔" * 80))
+    return "1 Roadmap" in text and not any(words in text for words in ("esc Back", PALETTE))
 
 
 def confirm(terminal: Terminal, question: str) -> None:

@@ -58,6 +58,7 @@ def test_attaching_only_takes_the_running_engine_and_starts_none(make_desk: Make
     terminal.expect("Search for commands")
     terminal.type("Engine")
     terminal.expect("No matches found")
+    assert "Engine: start" not in terminal.text()
     leave(terminal)
     assert len(events(desk, "engine_started")) == 1
 

@@ -15,10 +15,6 @@ from engine.process.programs import Programs
 from tests.gates.results.watched import found
 from tests.gates.yard import PATH, Yard, overlaying
 
-RUSTUP_HOME = os.environ.get("RUSTUP_HOME") or str(Path.home() / ".rustup")
-"""Of the person who runs the tests: while they run, the home folder is another."""
-
-
 cargo_only = pytest.mark.skipif(found("cargo") is None, reason="there is no cargo that works here")
 
 MANIFEST = '[package]\nname = "{0}"\nversion = "0.1.0"\nedition = "2021"\n[lib]\ndoctest = false\n'
@@ -68,11 +64,6 @@ class Workshop(Yard):
 
 def compiled(said: str) -> set[str]:
     return {line.split()[1] for line in said.splitlines() if line.split()[:1] == ["Compiling"]}
-
-
-@pytest.fixture(autouse=True)
-def _the_persons_toolchain(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RUSTUP_HOME", RUSTUP_HOME)
 
 
 @pytest.fixture

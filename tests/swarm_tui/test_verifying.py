@@ -27,7 +27,7 @@ from engine.ports import GateRequest
 from swarm_tui.proving import open_bench, settings_at
 from swarm_tui.rerunning import MOST_TOLD, differences
 from swarm_tui.verifying import verify_subject
-from tests.conftest import GitRepo, MakeRepo
+from tests.conftest import GitRepo, MakeRepo, new_repo
 
 SETTINGS = """\
 [project]
@@ -117,11 +117,7 @@ class Landed:
 def first(tmp_path_factory: pytest.TempPathFactory) -> Landed:
     """Made once; tests have copies of it."""
     folder = tmp_path_factory.mktemp("landed")
-    repo = GitRepo(folder / "repo")
-    repo.path.mkdir()
-    repo.git("init", "--quiet", "--template=", "--initial-branch=main")
-    repo.commit({}, "First commit")
-    return Landed(repo, folder)
+    return Landed(new_repo(folder / "repo", {}), folder)
 
 
 @pytest.fixture

@@ -89,9 +89,11 @@ def raw_server(talk: Callable[[socket.socket], None]) -> Iterator[int]:
 
         thread = threading.Thread(target=accept, daemon=True)
         thread.start()
-        yield server.getsockname()[1]
-        server.shutdown(socket.SHUT_RDWR)
-        thread.join()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            server.shutdown(socket.SHUT_RDWR)  # closing alone would leave the thread in accept()
+            thread.join()
 
 
 def self_made_certificate(folder: Path, *names: str) -> tuple[Path, ssl.SSLContext]:

@@ -28,10 +28,10 @@ def found(name: str) -> Program | None:
         program = Programs(os.environ.get("PATH", "") + os.pathsep + str(_HOME / ".cargo" / "bin")).resolve(name)
     except ProgramMissing:
         return None
-    env = {"RUSTUP_HOME": str(_HOME / ".rustup"), **os.environ}
-    asked = ("-V",) if name == "cargo" or name.startswith("cargo-") else ()
-    if asked and subprocess.run([program.path, *asked], env=env, capture_output=True, check=False).returncode:
-        return None
+    if name.startswith("cargo"):
+        env = {"RUSTUP_HOME": str(_HOME / ".rustup"), **os.environ}
+        if subprocess.run([program.path, "-V"], env=env, capture_output=True, check=False).returncode:
+            return None
     return program
 
 
