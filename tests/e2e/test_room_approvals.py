@@ -14,11 +14,13 @@ if sys.platform == "win32":
 from command_line import Desk, order, until
 from conftest import MakeDesk
 from room_steps import choose, engine, events, leave, left_in_order, room, room_desk, until_event, until_it_counts
-from terminal import Terminal
+from terminal import PATIENCE_S, Terminal
 
 ASKS = order("deploy", "ask python3 -c print(7,file=open('ran.txt','a'))", "answer answer.json")
 DELETES = order("deploy", "ask rm -rf build", "answer answer.json")
 BURST = ("enter", "y", "A", "enter", "D", "y", "A", "enter")
+BETWEEN_KEYS_S = 0.05
+"""Faster than anybody types. Without it a test types thousands of keys a second, and all of them have to be obeyed."""
 
 
 def asked(make_desk: MakeDesk, goal: str = ASKS) -> tuple[Desk, Terminal]:
@@ -81,17 +83,19 @@ def test_a_no_goes_to_the_agent_with_its_reason(make_desk: MakeDesk) -> None:
 def test_what_is_typed_while_a_question_comes_up_answers_nothing(make_desk: MakeDesk) -> None:
     desk = room_desk(make_desk, ASKS)
     terminal = room(desk)
-    while "A Approve" not in terminal.text():
+    ends = time.monotonic() + PATIENCE_S
+    while "A Approve" not in terminal.text() and time.monotonic() < ends:
         terminal.press(*BURST[:2])  # y copies and enter opens on the main screen: what a person may be doing
         if terminal.find("esc Back"):
             terminal.press("escape")
+        time.sleep(BETWEEN_KEYS_S)
     for _ in range(3):
         terminal.press(*BURST)
         terminal.paste("deploy\ndeploy\r")
     terminal.press("escape")
     _shows(terminal, "A approves at once")
     assert answers(desk) == []
-    # On a slow machine the escape may count after all, even after the question said how to answer it: it is left then.
+    # On a slow machine an escape may count after all, even after the question said how to answer it: it is left then.
     for _ in range(5):
         if not _shows(terminal, "A approves at once"):
             terminal.press("a")
