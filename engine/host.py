@@ -301,6 +301,7 @@ class Host:
         await world.ports.executor.sweep(f"{site.folders.marker}-", begun)
         await world.ports.gates.tidy(kept)
         await runs.recover_runs(world)
+        await after.bring_notes(world)
         await self._look_at_main(engine)
         await self._look_at_room(engine)
 

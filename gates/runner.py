@@ -37,6 +37,7 @@ from gates.explain import Explained
 from gates.findings import MACHINE, TOOLS, report_on, utc
 from gates.ground import Ground
 from gates.guards.coverage import RULE, changed_lines, judge_coverage
+from gates.guards.gitleaks import Gitleaks
 from gates.guards.judging import guard_change
 from gates.inventory import outcomes_by_gate
 from gates.judge import printable
@@ -61,6 +62,7 @@ class LocalGateRunner:
     runs: the folder of run folders. cache: a folder for notes on reusable results. sandbox: the one that the executor
     uses; it is asked only what it guarantees. caches: warm build caches; None: every build is cold. flows: runs gates
     with a flow. leash: gates die with this process (for runs by hand); otherwise the next engine goes on with them.
+    gitleaks: looks for secrets too.
     """
 
     def __init__(
@@ -80,8 +82,9 @@ class LocalGateRunner:
         flows: CanaryRunner | None = None,
         leash: bool = False,
         redactor: Redactor | None = None,
+        gitleaks: Gitleaks | None = None,
     ) -> None:
-        self._redactor = redactor or Redactor({})
+        self._redactor, self._gitleaks = redactor or Redactor({}), gitleaks
         self._hub, self._sandbox, self._store, self._runs, self._clock = hub, sandbox, store, runs, clock
         self._ground = Ground(hub, slots, Seats(slots.count), executor, store, caches, flows, leash)
         self._reports = Reports(store, signer, self._redactor)
@@ -91,7 +94,7 @@ class LocalGateRunner:
 
     async def guard(self, request: GuardRequest) -> tuple[GuardResult, ...]:
         """Every guard's word on the change, from tree objects alone."""
-        return await asyncio.to_thread(guard_change, self._hub, request, self._redactor)
+        return await asyncio.to_thread(guard_change, self._hub, request, self._redactor, self._gitleaks)
 
     async def run(self, request: GateRequest, emit: Emit) -> SignedReport:
         """Run the gates and sign what was seen. Raises UserError on a cycle, InfrastructureFault on a lost process."""

@@ -16,6 +16,7 @@ from engine.models.roadmap import WorkOrder
 from engine.models.settings import Settings
 from engine.ports import Sandbox
 from engine.process.environment import allowed_environment
+from engine.process.programs import Programs
 from engine.sandbox.choose import choose_sandbox
 from engine.sandbox.meanings import UNTESTED, described, promises
 from engine.text.sanitise import sanitise_line
@@ -37,6 +38,7 @@ def check_repository(repo: Path | None, state: Path | None, *, as_json: bool) ->
         problems += _committed(place, settings, orders) + remote_problems(settings, place)
         sandbox = _sandbox(settings, place, problems)
         facts["sandbox"] = sandbox.name if sandbox is not None else "not usable"
+        facts |= _gitleaks(settings, problems)
     hands = Handshakes()
     if settings is not None and sandbox is not None:
         hands = shake_hands(settings, place.folders, place.repository.root, sandbox)
@@ -131,6 +133,22 @@ def _programs(settings: Settings) -> list[Problem]:
         what, _, do = str(error).rpartition(": ")
         found.append(Problem(where=whose, what=what or do, do=do, level="warning" if whose in idle else "error"))
     return found
+
+
+def _gitleaks(settings: Settings, problems: list[Problem]) -> dict[str, str]:
+    """Its version, where it is installed and looks for secrets beside our own guard."""
+    from gates.guards.gitleaks import PROGRAM, GitleaksFault, installed_gitleaks
+
+    gitleaks = installed_gitleaks(Programs(allowed_environment({}).values.get("PATH", "")))
+    if gitleaks is None or not settings.guards.secrets:
+        return {}
+    try:
+        gitleaks.find({"a.txt": b"nothing\n"}, None, None)
+        return {PROGRAM: f"{gitleaks.version()}, beside the guard secrets"}
+    except GitleaksFault as fault:
+        do = "every change is refused like this: install a newer one, or take it off the PATH"
+        problems.append(Problem(where=PROGRAM, what=str(fault), do=do))
+        return {PROGRAM: "does not work"}
 
 
 def _agents(settings: Settings, place: Place) -> list[Problem]:

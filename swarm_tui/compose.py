@@ -114,6 +114,7 @@ def make_wings(
     """
     from canary.runner import LocalCanaryRunner
     from gates.caches import Caches
+    from gates.guards.gitleaks import installed_gitleaks
     from gates.runner import LocalGateRunner
     from gates.signer_process import open_signer
     from roles.agents import adapter_for
@@ -166,6 +167,7 @@ def make_wings(
         flows=canary,
         leash=leash,
         redactor=redactor,
+        gitleaks=installed_gitleaks(programs),
     )
 
     def template(role: str) -> str | None:

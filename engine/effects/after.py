@@ -8,6 +8,7 @@ from engine.actions import FileBug, Publish
 from engine.effects.moves import note_evidence
 from engine.effects.patches import queue_patches
 from engine.effects.world import World
+from engine.errors import SwarmError
 from engine.git.door import UserGit
 from engine.git.notes import publish_notes
 from engine.git.publish import PUBLISHED_REF, Published, publish
@@ -18,15 +19,15 @@ from engine.state import Regression, State
 
 
 async def publish_main(world: World, action: Publish) -> None:
-    """Bring hub's main to the user's repository: fast-forward only; otherwise pending, with the reason."""
+    """Bring hub's main to the user's repository: fast-forward only; otherwise pending, with the reason. The notes with
+    the evidence follow; a crash before they have is made good at the next start."""
     branch = world.state().branch
-    await note_evidence(world)
-    await queue_patches(world)
-    outcome = await asyncio.to_thread(publish, world.hub, world.repo, branch)
+    # The patch queue begins at what the person has: it is brought up to main before he is said to have more.
+    publishing = asyncio.to_thread(publish, world.hub, world.repo, branch)
+    outcome, _ = await asyncio.gather(publishing, queue_patches(world))
     if isinstance(outcome, Published):
         await world.emit(NewEvent("published", {"commit": outcome.commit, "to": "local"}))
-        if refused := await asyncio.to_thread(publish_notes, world.hub, UserGit(world.repo)):
-            world.log.warning("publish", refused)
+        await bring_notes(world)
         return
     reason = outcome.reason
     state = world.state()
@@ -39,6 +40,20 @@ async def publish_main(world: World, action: Publish) -> None:
             f"run `git merge {PUBLISHED_REF}` there and mend it, and the swarm takes it from there"
         )
     await world.emit(NewEvent("publish_pending", {"commit": action.commit, "reason": reason}))
+
+
+async def bring_notes(world: World) -> None:
+    """Bring the evidence beside the newest commits, and to the user's repository if that is published to. Never raises
+    for what is wrong there."""
+    await note_evidence(world)
+    if world.settings().project.publish not in ("local", "both"):
+        return
+    try:
+        refused = await asyncio.to_thread(publish_notes, world.hub, UserGit(world.repo))
+    except (SwarmError, OSError) as error:
+        refused = f"the notes with the evidence could not be published: {error}"
+    if refused:
+        world.log.warning("publish", refused)
 
 
 async def file_bug(world: World, action: FileBug) -> None:

@@ -207,7 +207,8 @@ async def note_evidence(world: World) -> None:
         return [world.artifacts.get(each) for each in (digest, *report.envelopes)]
 
     try:
-        await asyncio.to_thread(attach_missing, world.hub, evidence)
+        async with world.noting:
+            await asyncio.to_thread(attach_missing, world.hub, evidence)
     except (SwarmError, OSError) as error:
         world.log.warning("git", f"the evidence could not be noted beside its commit: {error}")
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -69,6 +70,8 @@ class World:
     epoch: Callable[[], int]
     on_main_moved: Callable[[], None]
     """Tells the engine that definitions on main may have changed."""
+    noting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Notes are one ref: what lands and what is published attach them one after the other."""
 
 
 def quota(limits: Limits) -> Quota:

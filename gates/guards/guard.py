@@ -12,6 +12,7 @@ from engine.models.report import GuardResult
 from engine.ports import GuardRequest
 from engine.text.redact import Redactor
 from engine.text.sanitise import sanitise_line
+from gates.guards.gitleaks import Gitleaks
 
 NO_FILE = "000000"
 SYMLINK = "120000"
@@ -53,7 +54,7 @@ class Judged:
 
     `read(tree, path)` gives a file's bytes (None: no such file), `paths()` every path of the new tree, `modes(tree)`
     the mode of each path of a tree. `fetch(tree, paths)` reads many files at once, so that `read` has them at hand.
-    `redactor` knows the values that agents are given.
+    `redactor` knows the values that agents are given. `gitleaks`: None where it is not installed.
     """
 
     request: GuardRequest
@@ -63,6 +64,7 @@ class Judged:
     modes: Callable[[str], Mapping[str, str]]
     fetch: Callable[[str, Sequence[str]], None] = _fetch_nothing
     redactor: Redactor = NOTHING_KNOWN
+    gitleaks: Gitleaks | None = None
 
     def old(self, path: str) -> bytes | None:
         """The file as it was on the base."""

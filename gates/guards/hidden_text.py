@@ -25,11 +25,16 @@ _SUSPECT = re.compile(
     "\ufff9-\ufffb\U000e0000-\U000e01ef]"
 )
 """Everything that the patterns above look for; a file without any of it is not looked at line by line."""
-_BEGINNINGS = (
-    *(b"\xc2\xad", b"\xe1\x85", b"\xe1\xa0", b"\xe2\x80", b"\xe2\x81", b"\xe3\x85", b"\xef\xb8", b"\xef\xbb"),
-    *(b"\xef\xbe", b"\xef\xbf", b"\xf3\xa0"),
-)
-"""How these begin in UTF-8; searching for bytes is much faster, and most files have none of them."""
+_BEGINNINGS = {
+    b"\xc2": (b"\xc2\xad",),
+    b"\xe1": (b"\xe1\x85", b"\xe1\xa0"),
+    b"\xe2": (b"\xe2\x80", b"\xe2\x81"),
+    b"\xe3": (b"\xe3\x85",),
+    b"\xef": (b"\xef\xb8", b"\xef\xbb", b"\xef\xbe", b"\xef\xbf"),
+    b"\xf3": (b"\xf3\xa0",),
+}
+"""How these begin in UTF-8, by their first byte: searching for one byte is ten times as fast as for two, which is
+faster than an expression; and most files have none of them."""
 _MOST_BYTES = 32_000_000
 
 
@@ -58,7 +63,7 @@ def _may_hide(change: Judged, row: Row) -> bool:
     content = change.new(row.path)
     if content is None or content.isascii() or b"\0" in content[:LOOKED_AT]:
         return False
-    if not any(beginning in content for beginning in _BEGINNINGS):
+    if not any(lead in content and any(two in content for two in both) for lead, both in _BEGINNINGS.items()):
         return False
     return _SUSPECT.search(content.decode("utf-8", "replace")) is not None
 

@@ -12,6 +12,7 @@ from engine.git.names import check_id, decode_path
 from engine.models.report import GuardResult
 from engine.ports import GuardRequest
 from engine.text.redact import Redactor
+from gates.guards.gitleaks import Gitleaks
 from gates.guards.guard import GITLINK, NO_FILE, NOTHING_KNOWN, Judged, Row
 from gates.guards.table import GUARDS
 
@@ -24,10 +25,12 @@ SPARES_ACCEPTED = frozenset({"paths", "protected", "binaries", "size"})
 all the same."""
 
 
-def guard_change(hub: Hub, request: GuardRequest, redactor: Redactor = NOTHING_KNOWN) -> tuple[GuardResult, ...]:
-    """Every guard's word on the change, from tree objects alone. `redactor` knows the values that agents are given.
-    Raises GitError."""
-    change = judged(hub, request, redactor)
+def guard_change(
+    hub: Hub, request: GuardRequest, redactor: Redactor = NOTHING_KNOWN, gitleaks: Gitleaks | None = None
+) -> tuple[GuardResult, ...]:
+    """Every guard's word on the change, from tree objects alone. `redactor` knows the values that agents are given;
+    gitleaks: None where it is not installed. Raises GitError."""
+    change = replace(judged(hub, request, redactor), gitleaks=gitleaks)
     if not request.accepted:
         return tuple(guard.judge(change) for guard in GUARDS)
     own = replace(change, rows=[row for row in change.rows if not change.is_accepted(row.path)])

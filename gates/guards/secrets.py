@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterator
 from itertools import accumulate
 
 from engine.models.report import GuardResult
-from gates.guards.guard import Judged, Row, file_name, listed, printable
+from gates.guards.gitleaks import EXCEPTIONS, SETTINGS, GitleaksFault
+from gates.guards.guard import GITLINK, SYMLINK, Judged, Row, file_name, listed, printable
 from gates.guards.locks.table import kind_of
 
 _FORMATS: tuple[tuple[str, tuple[str, ...], re.Pattern[str]], ...] = tuple(
@@ -54,6 +55,7 @@ _FORMATS: tuple[tuple[str, tuple[str, ...], re.Pattern[str]], ...] = tuple(
     )
 )
 """What it is, texts of which one must be there before the expression is worth trying, the expression; group 1 is it."""
+_HINTS = tuple(dict.fromkeys(hint for _, hints, _ in _FORMATS for hint in hints))
 _PRIVATE_KEY = re.compile(
     r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:\s|\\r|\\n|[\"'+,#*/])*"
     r"(?:(?:Proc-Type|DEK-Info|Version|Comment):[^\n]*\n\s*)*[A-Za-z0-9+/=]{30}"
@@ -81,7 +83,7 @@ class SecretsGuard:
 
     Lines that stood on the base (in this file, or in one that the change deletes) are not new. A test that needs such
     a text has its file named in full in the work order's `allow`; no permission opens a file to a value that an agent
-    was given. The secret itself is never repeated.
+    was given. The secret itself is never repeated. Where gitleaks is installed, what it finds in new lines counts too.
     """
 
     name = "secrets"
@@ -96,10 +98,23 @@ class SecretsGuard:
         for row in change.rows:
             if row.gone:
                 continue
-            clauses = list(_given(change, row))
-            clauses += [] if change.names(row.path) else _findings(change, row, moved)
+            text = _text(change.new(row.path) or b"")
+            clauses = list(_given(change, row, text))
+            clauses += [] if change.names(row.path) else _findings(change, row, text, moved)
             if clauses:
                 found[row.path] = clauses
+        try:
+            for path, place, rule in _by_gitleaks(change, moved):
+                clauses = found.setdefault(path, [])
+                if not any(clause.startswith(f"{place} ") for clause in clauses):
+                    clauses.append(f"{place} holds what gitleaks calls {rule}")
+        except GitleaksFault as fault:
+            return GuardResult(
+                rule=self.name,
+                ok=False,
+                reason=f"It is not known whether there are secrets: {fault}.",
+                paths=[row.path for row in change.rows],
+            )
         if not found:
             return GuardResult(rule=self.name, ok=True)
         said = listed(list(dict.fromkeys(clause for clauses in found.values() for clause in clauses)))
@@ -107,46 +122,66 @@ class SecretsGuard:
         return GuardResult(rule=self.name, ok=False, reason=reason, paths=list(found))
 
 
-def _given(change: Judged, row: Row) -> Iterator[str]:
+def _given(change: Judged, row: Row, text: str) -> Iterator[str]:
     """Values that agents are given, in any form that the redactor knows: in the path, and in lines that are new."""
+    in_path = change.redactor.known_in(row.path) if row.added else []
+    in_text = change.redactor.known_in(text)[:_SHOWN_GIVEN]
+    if not in_path and not in_text:
+        return
     shown = printable(change.redactor.redact(row.path))
-    if row.added and (named := change.redactor.known_in(row.path)):
-        yield f"the path {shown} holds the value of {named[0][1]}"
-    text = _text(change.new(row.path) or b"")
-    lines, old = text.split("\n"), set[str]()
-    for at, name in change.redactor.known_in(text)[:_SHOWN_GIVEN]:
-        old = old or {*_lines(change.old(row.path))}
+    if in_path:
+        yield f"the path {shown} holds the value of {in_path[0][1]}"
+    lines, old = text.split("\n"), set(_lines(change.old(row.path)))
+    for at, name in in_text:
         number = text.count("\n", 0, at)
         if lines[number] not in old:
             yield f"{shown}:{number + 1} holds the value of {name}"
 
 
-def _findings(change: Judged, row: Row, moved: set[str]) -> Iterator[str]:
+def _findings(change: Judged, row: Row, text: str, moved: set[str]) -> Iterator[str]:
     if row.added and (kind := next((kind for _, kind in _known_formats(row.path)), "")):
         yield f"the name of {printable(row.path)[:8]}… holds what looks like {kind}"
     if row.size > _MOST_BYTES:
         yield f"{printable(row.path)} is too large to be looked through for secrets"
         return
-    content = change.new(row.path)
-    if not content:
+    if not text:
         return
     old = set(_lines(change.old(row.path))) | moved
-    lines = _lines(content)
-    added = [(number, line) for number, line in enumerate(lines, 1) if len(line) >= 16 and line not in old]
-    text = "\n".join(line for _, line in added)
+    added = [(number, line) for number, line in enumerate(text.split("\n"), 1) if len(line) >= 16 and line not in old]
+    new = "\n".join(line for _, line in added)
     starts = list(accumulate((len(line) + 1 for _, line in added), initial=0))
-    found = list(_known_formats(text))
+    found = list(_known_formats(new))
     if kind_of(row.path) is None:
         name = file_name(row.path)
-        found += _assignments(text, bare=name.startswith(".env") or name.endswith(_UNQUOTED_IN))
+        found += _assignments(new, bare=name.startswith(".env") or name.endswith(_UNQUOTED_IN))
     places = {added[bisect_right(starts, at) - 1][0]: kind for at, kind in reversed(found)}
-    places.update(dict.fromkeys(_private_keys("\n".join(lines), old), "a private key"))
+    places.update(dict.fromkeys(_private_keys(text, old), "a private key"))
     for number, kind in sorted(places.items()):
         yield f"{printable(row.path)}:{number} holds what looks like {kind}"
 
 
+def _by_gitleaks(change: Judged, moved: set[str]) -> Iterator[tuple[str, str, str]]:
+    """Path, place for a sentence and rule of what gitleaks finds in new lines. Raises GitleaksFault."""
+    files = {
+        row.path: content
+        for row in change.rows
+        if not row.gone and row.new_mode not in (SYMLINK, GITLINK) and row.size <= _MOST_BYTES
+        if not change.names(row.path) and (content := change.new(row.path))
+    }
+    if change.gitleaks is None or not files:
+        return
+    base = change.request.base_tree
+    for leak in change.gitleaks.find(files, change.read(base, SETTINGS), change.read(base, EXCEPTIONS)):
+        lines = _lines(files[leak.path])[leak.first - 1 : leak.last]
+        old = set(_lines(change.old(leak.path))) | moved
+        if not lines or any(line not in old for line in lines):
+            yield leak.path, f"{printable(leak.path)}:{leak.first}", printable(leak.rule)
+
+
 def _known_formats(text: str) -> Iterator[tuple[int, str]]:
     """Where in the text one begins, and what it is."""
+    if not any(hint in text for hint in _HINTS):
+        return
     for kind, hints, expression in _FORMATS:
         for match in expression.finditer(text) if any(hint in text for hint in hints) else ():
             value = match[1]

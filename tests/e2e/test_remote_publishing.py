@@ -219,6 +219,21 @@ def test_stopping_does_not_wait_for_a_remote_that_hangs(tmp_path: Path) -> None:
     night.wait_for(lambda: not night.processes(), "the end of git")
 
 
+@pytest.mark.slow
+def test_notes_that_a_crash_left_behind_arrive_at_the_next_start(tmp_path: Path) -> None:
+    night = Night(tmp_path / "night", settings=SETTINGS)
+    night.order("a", {"tiny/a.py": "A = 1\n"})
+    assert night.until_idle() == "idle"
+    landed = night.landed()[-1].commit
+    hub = night.folders.hub
+    for repository in (night.repo, hub):
+        assert _git(repository, "notes", "--ref=swarm", "list", landed)
+        _git(repository, "update-ref", "-d", "refs/notes/swarm")
+    assert night.until_idle() == "idle"
+    for repository in (night.repo, hub):
+        assert _git(repository, "notes", "--ref=swarm", "list", landed)
+
+
 # ---- without a remote ----------------------------------------------------------------------------------------------
 
 

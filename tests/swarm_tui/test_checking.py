@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from swarm_tui.checking import check_repository
+from tests.gates.guards.test_gitleaks import STAND_IN
 
 AGENT = '[roles]\nimplementer = "mine"\n[agents.mine]\nkind = "command"\nrun = ["python3", "tools/agent.py"]\n'
 GOOD = '[[gate]]\nname = "unit"\nrun = ["python3", "-m", "unittest"]\nresults = "unittest"\n'
@@ -159,3 +162,24 @@ def test_who_wants_the_gates_alone_is_not_told_to_add_agents(
     desk.write("roadmap.toml", 'schema = "roadmap/1"\n' + roadmap)
     desk.commit()
     assert any("role implementer" in one["what"] for one in problems(desk, capsys)) is told
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a script is no program there")
+def test_gitleaks_is_named_where_it_works_and_an_error_where_it_does_not(
+    desk: Desk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def facts(code: str) -> tuple[str, list[str]]:
+        program = tmp_path / "bin" / "gitleaks"
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(f"#!{sys.executable}\n{code}", encoding="utf-8")
+        program.chmod(0o755)
+        found = problems(desk, capsys)
+        check_repository(desk.repo, desk.state, as_json=True)
+        said = json.loads(capsys.readouterr().out)["facts"]["gitleaks"]
+        return said, [each["what"] for each in found if each["where"] == "gitleaks" and each["level"] == "error"]
+
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    assert facts(STAND_IN) == ("8.19.0, beside the guard secrets", [])
+    said, (error,) = facts("import sys\nsys.exit('Error: unknown command')")
+    assert said == "does not work"
+    assert "8.19 or newer is needed" in error
