@@ -101,6 +101,7 @@ class Host:
     _site: Site | None = None
     _loop: asyncio.AbstractEventLoop | None = None
     _engine: Engine | None = None
+    _answering: asyncio.Lock = field(default_factory=asyncio.Lock)
     _heads: HeadKeeper | None = None
     _broken: JournalBroken | None = None
     _asked: deque[Callable[[Engine], Any]] = field(default_factory=deque[Callable[["Engine"], Any]])
@@ -165,6 +166,7 @@ class Host:
         loop = asyncio.get_running_loop()
         effects: dict[type[Action], Effect] = {}
         engine = Engine(site.journal, state, lambda: site.definitions.current, effects, site.clock, site.log)
+        engine.last_look = lambda: self._survive("answer commands", self._answer_commands(engine))
         self._loop, self._engine = loop, engine
         epoch = state.epoch + 1
         heads = self._heads = HeadKeeper(
@@ -353,14 +355,16 @@ class Host:
             await asyncio.sleep(INBOX_POLL_S)
 
     async def _answer_commands(self, engine: Engine) -> None:
+        """Returns when all that was in the inbox is answered, whoever took it."""
         journal = self.site.journal
-        for command in await asyncio.to_thread(journal.take_commands) if journal.may_have_changed() else ():
-            if command.name in ("stop", "drain") and command.at < engine.state.started_at:
-                answer: dict[str, Any] = {"ok": False, "said": "the engine that was meant is gone"}
-            else:
-                answer = await execute(command, engine.state, engine.emit, lambda: engine.stop("stopped"))
-            await journal.settle_command(command.id, answer)
-            self.site.log.info("ui", f"command {command.name}: {answer['said']}")
+        async with self._answering:
+            for command in await asyncio.to_thread(journal.take_commands) if journal.may_have_changed() else ():
+                if command.name in ("stop", "drain") and command.at < engine.state.started_at:
+                    answer: dict[str, Any] = {"ok": False, "said": "the engine that was meant is gone"}
+                else:
+                    answer = await execute(command, engine.state, engine.emit, lambda: engine.stop("stopped"))
+                await journal.settle_command(command.id, answer)
+                self.site.log.info("ui", f"command {command.name}: {answer['said']}")
 
     async def _heartbeat(self, engine: Engine) -> None:
         """Free space, memory, gaps in time: a suspended machine makes monotonic silence longer than it should be."""

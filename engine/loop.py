@@ -28,7 +28,7 @@ Effect = Callable[[Action], Awaitable[None]]
 
 SNAPSHOT_EVERY = 5_000
 QUIET_S = 0.25
-"""How long everything must stay settled before the engine calls itself idle: a last look at the inbox and the files."""
+"""How long everything must stay settled before the engine takes a last look and calls itself idle."""
 
 
 @dataclass
@@ -44,6 +44,8 @@ class Engine:
     effects: Mapping[type[Action], Effect]
     clock: Clock
     log: EngineLog
+    last_look: Callable[[], Awaitable[None]] | None = None
+    """Awaited before the engine calls itself idle: obeys what people have asked for until then."""
     _running: dict[str, asyncio.Task[None]] = field(default_factory=dict[str, "asyncio.Task[None]"])
     _actions: dict[str, Action] = field(default_factory=dict[str, Action])
     _finished: set[str] = field(default_factory=set[str])
@@ -128,7 +130,11 @@ class Engine:
             async with asyncio.timeout(timeout):
                 await self._wake.wait()
         except TimeoutError:
-            return idle
+            if not idle:
+                return False
+            if self.last_look is not None:
+                await self.last_look()
+            return not self._wake.is_set()
         return False
 
     def _lane_is_taken(self, action: Action) -> bool:

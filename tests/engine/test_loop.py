@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.actions import Action, GateMain
+from engine.actions import Action, CheckAcceptance, GateMain, StartRun
 from engine.errors import InfrastructureFault
 from engine.journal import Journal
 from engine.log import EngineLog
@@ -59,6 +59,30 @@ async def test_it_is_idle_when_the_planner_wants_nothing_more(engine: Engine) ->
     async with asyncio.timeout(10):
         assert await engine.run(until_idle=True) == "idle"
     assert engine.state.base_verdict() is not None
+
+
+async def test_what_is_asked_for_until_the_last_look_is_done_before_it_is_idle(engine: Engine) -> None:
+    order = {"count": 1, "orders": [{"id": "w", "title": "w"}], "gone": [], "items": [], "limitations": []}
+    begun: list[Action] = []
+
+    async def gate_main(_action: Action) -> None:
+        await engine.emit(signed("t0"))
+
+    async def begin(action: Action) -> None:
+        begun.append(action)
+        await engine.emit(NewEvent("work_order_cancelled", {"by": "test"}, "w"))
+
+    async def last_look() -> None:
+        if engine.state.paused:  # as `swarm resume` in an inbox that is slow to read
+            await engine.emit(NewEvent("engine_resumed", {}))
+
+    engine.effects = {GateMain: gate_main, CheckAcceptance: begin, StartRun: begin}  # type: ignore[dict-item]
+    await engine.emit(NewEvent("roadmap_read", order), NewEvent("engine_paused", {}))
+    engine.last_look = last_look
+    async with asyncio.timeout(10):
+        assert await engine.run(until_idle=True) == "idle"
+    assert not engine.state.paused
+    assert len(begun) == 1
 
 
 async def test_an_effect_that_is_superseded_before_its_first_step_does_not_keep_the_engine_waiting(
