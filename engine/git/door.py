@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -166,23 +167,24 @@ class Git:
             raise GitError(list(args), done.returncode, done.stderr)
         return done
 
-    def head(self, *args: str, cap_bytes: int, timeout_s: float = 60.0) -> tuple[bytes, bool]:
+    def head(self, *args: str, cap_bytes: int, stdin: bytes = b"", timeout_s: float = 60.0) -> tuple[bytes, bool]:
         """The first `cap_bytes` of what `git ARGS` prints, and whether that was all. git is killed at the cap."""
         process = _start(
             args, self._argv(args, False, {}), self._environment({}, False), self._cwd(), stderr=subprocess.DEVNULL
         )
         timer = threading.Timer(timeout_s, _kill, (process,))
         timer.start()
+        asking = threading.Thread(target=_tell, args=(process, stdin))  # it may answer before it has heard all
+        asking.start()
         try:
-            assert process.stdin is not None
             assert process.stdout is not None
-            process.stdin.close()
             content = process.stdout.read(cap_bytes + 1)
             whole = len(content) <= cap_bytes
             returncode = process.wait() if whole else 0
         finally:
             timer.cancel()
             _kill(process)
+            asking.join()
         if returncode != 0:
             raise GitError(list(args), returncode, f"failed, or no end within {timeout_s:g} s")
         return content[:cap_bytes], whole
@@ -311,6 +313,13 @@ def _start(
         )
     except (OSError, ValueError) as error:
         raise GitError(list(args), NOT_STARTED, f"cannot start in {cwd}: {error}") from error
+
+
+def _tell(process: subprocess.Popen[bytes], stdin: bytes) -> None:
+    assert process.stdin is not None
+    with suppress(OSError, ValueError):  # it has ended, or its end of the pipe was closed
+        process.stdin.write(stdin)
+        process.stdin.close()
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -71,8 +71,10 @@ class _Objects:
             new = None if row.new_mode in (NO_FILE, GITLINK) else row.new_sha
             self._known[request.base_tree, row.path], self._known[request.tree, row.path] = old, new
             sides.update(sha for sha in (old, new) if sha)
-        sizes = self._hub.blob_sizes(sides)
-        self._read_ahead(sides, sizes)
+        sizes = self._read_all(sides)
+        if sizes is None:
+            sizes = self._hub.blob_sizes(sides)
+            self._read_ahead(sides, sizes)
         return [Row(row.path, row.old_mode, row.new_mode, sizes.get(row.new_sha, 0)) for row in changes]
 
     def entries(self, tree: str) -> Mapping[str, str]:
@@ -107,6 +109,18 @@ class _Objects:
         _, kind, sha = self.entries(tree).get(path, "  ").split(" ")
         return sha if kind == "blob" else None
 
+    def _read_all(self, wanted: Iterable[str]) -> dict[str, int] | None:
+        """Read them and give their sizes; None when they are too much to be read in one go."""
+        chosen = [check_id(sha) for sha in wanted]
+        if not chosen:
+            return {}
+        asked = "".join(f"{sha}\n" for sha in chosen).encode("ascii")
+        raw, whole = self._hub.git.head("cat-file", "--batch", stdin=asked, cap_bytes=FETCHED_AT_ONCE, timeout_s=600.0)
+        if not whole:
+            return None
+        self._keep(chosen, raw)
+        return {sha: len(self._blobs[sha]) for sha in chosen}
+
     def _read_ahead(self, wanted: Iterable[str], sizes: Mapping[str, int]) -> None:
         chosen: list[str] = []
         room = FETCHED_AT_ONCE
@@ -118,7 +132,10 @@ class _Objects:
         if not chosen:
             return
         asked = "".join(f"{sha}\n" for sha in chosen).encode("ascii")
-        raw = self._hub.git.run("cat-file", "--batch", stdin=asked, timeout_s=600.0).stdout
+        self._keep(chosen, self._hub.git.run("cat-file", "--batch", stdin=asked, timeout_s=600.0).stdout)
+
+    def _keep(self, chosen: Sequence[str], raw: bytes) -> None:
+        """What `cat-file --batch` says of these blobs."""
         at = 0
         for sha in chosen:
             end = raw.index(b"\n", at)

@@ -53,7 +53,8 @@ def _fault(row: Row) -> str:
 
 
 def _component_fault(part: str) -> str:
-    if any(unicodedata.category(sign) in _HIDDEN for sign in part):
+    plain = part.isascii() and part.isprintable()
+    if not plain and any(unicodedata.category(sign) in _HIDDEN for sign in part):
         return "has a control or invisible character in its name"
     folded = unicodedata.normalize("NFKC", part).casefold()
     if folded.rstrip(". ") == ".git" or _SHORT_GIT.match(folded) or part in ("", ".", ".."):

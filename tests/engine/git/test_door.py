@@ -86,6 +86,10 @@ def test_a_hanging_git_is_killed_with_its_children(hub: Hub, tmp_path: Path) -> 
 def test_output_is_cut_at_the_cap_and_says_whether_it_is_whole(hub: Hub) -> None:
     commit = hub.main().commit
     assert hub.git.head("cat-file", "commit", commit, cap_bytes=4) == (b"tree", False)
+    asked = f"{commit}\n".encode() * 50_000  # more than pipes hold, both ways
+    answered, whole = hub.git.head("cat-file", "--batch", stdin=asked, cap_bytes=100_000_000)
+    assert (answered.count(commit.encode()), whole) == (50_000, True)
+    assert hub.git.head("cat-file", "--batch", stdin=asked, cap_bytes=1_000)[1] is False
     content, whole = hub.git.head("cat-file", "commit", commit, cap_bytes=100_000)
     assert whole
     assert content.startswith(b"tree ")
