@@ -40,6 +40,7 @@ async def publish_main(world: World, action: Publish) -> None:
             f"run `git merge {PUBLISHED_REF}` there and mend it, and the swarm takes it from there"
         )
     await world.emit(NewEvent("publish_pending", {"commit": action.commit, "reason": reason}))
+    await note_evidence(world)
 
 
 async def bring_notes(world: World) -> None:

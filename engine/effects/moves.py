@@ -193,8 +193,8 @@ async def _move(world: World, effect: str, effect_id: str, new: str, old: str, *
 
 async def _moved_on(world: World, tree: str) -> None:
     """What may follow a move and need not: the evidence as a note beside the commit, and warm caches."""
-    await note_evidence(world)
-    if world.settings().project.publish == "none":  # else that follows
+    if world.settings().project.publish == "none":  # else both go with what is published
+        await note_evidence(world)
         await queue_patches(world)
     await world.ports.gates.landed(tree)
 

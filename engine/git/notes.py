@@ -44,7 +44,7 @@ def attach(hub: Hub, commit: str, envelopes: Sequence[bytes], at: float) -> bool
     return True
 
 
-def attach_missing(hub: Hub, evidence: Callable[[str], Sequence[bytes]], *, newest: int = 20) -> list[str]:
+def attach_missing(hub: Hub, evidence: Callable[[str], Sequence[bytes]], *, newest: int = 100) -> list[str]:
     """Note the evidence of those of main's `newest` commits that name a report and have no note yet; these commits.
 
     evidence: the envelopes of a report by its digest, the report's first. A commit whose evidence raises SwarmError, or

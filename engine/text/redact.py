@@ -161,6 +161,8 @@ class Redactor:
 
     def known_in(self, text: str) -> list[tuple[int, str]]:
         """Where known values stand in `text`, in any form: index of the character, and name; sorted."""
+        if not self._known:
+            return []
         data = text.encode("utf-8", "surrogatepass")
         found = sorted((span.start, span.name) for span in self._known_spans(data))
         return [(len(data[:at].decode("utf-8", "replace")), name) for at, name in found]
