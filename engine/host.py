@@ -10,7 +10,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psutil
@@ -162,7 +162,8 @@ class Host:
         if whole:
             refuse_break(await asyncio.to_thread(site.journal.verify_chain, 0, trust.start))
         read_only.leave(site.folders)
-        state = await asyncio.to_thread(lambda: fold(trust.snapshot, lambda after: site.journal.events(after)))
+        state = await asyncio.to_thread(fold, trust.snapshot, lambda after: site.journal.events(after))
+        trust = replace(trust, snapshot=None)  # megabytes, and read
         loop = asyncio.get_running_loop()
         effects: dict[type[Action], Effect] = {}
         engine = Engine(site.journal, state, lambda: site.definitions.current, effects, site.clock, site.log)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import functools
+import gc
 import hashlib
-from collections.abc import Callable, Iterable
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import MISSING, Field, fields, is_dataclass
+from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
 import engine.state as state_module
 from engine.fold import FOLD_VERSION, apply
+from engine.fold.specs import shared
 from engine.models.event import Event
 from engine.models.roadmap import WorkOrder
 from engine.state import State
@@ -23,17 +28,23 @@ def _adapter() -> TypeAdapter[State]:
 
 @functools.cache
 def shape() -> str:
-    """A digest of the names and types of everything in the state: snapshots of another shape are not read."""
+    """A digest of the names, types and defaults of everything in the state: snapshots of another shape are not read,
+    and what has its default value is not in them."""
     parts = [state_module.__name__, str(FOLD_VERSION)]
     for value in vars(state_module).values():
         if isinstance(value, type) and is_dataclass(value):
-            parts += [value.__name__, *(f"{each.name}:{each.type}" for each in fields(value))]
-    parts += [f"{name}:{each.annotation}" for name, each in WorkOrder.model_fields.items()]
+            parts += [value.__name__, *(f"{each.name}:{each.type}={_default(each)}" for each in fields(value))]
+    parts += [f"{name}:{each.annotation}={_default(each)}" for name, each in WorkOrder.model_fields.items()]
     return hashlib.sha256("\n".join(parts).encode("utf-8")).hexdigest()[:16]
 
 
+def _default(field: Field[Any] | FieldInfo) -> str:
+    made = field.default_factory
+    return repr(field.default) if made is None or made is MISSING else repr(cast("Callable[[], object]", made)())
+
+
 def dump_state(state: State) -> bytes:
-    return shape().encode("ascii") + b"\n" + _adapter().dump_json(state, by_alias=True)
+    return shape().encode("ascii") + b"\n" + _adapter().dump_json(state, by_alias=True, exclude_defaults=True)
 
 
 def load_state(raw: bytes) -> State | None:
@@ -42,16 +53,31 @@ def load_state(raw: bytes) -> State | None:
     if head.decode("ascii", "replace") != shape():
         return None
     try:
-        return _adapter().validate_json(body)
+        state = _adapter().validate_json(body)
     except ValidationError:
         return None
+    for order in state.orders.values():
+        order.spec = shared(order.spec)
+    return state
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """The collector of cycles rests while much is made that stays: looking at all of it again and again takes longer
+    than making it."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def fold(snapshot: tuple[int, bytes] | None, events_after: Callable[[int], Iterable[Event]]) -> State:
     """The state now: the newest snapshot that can be read, and the events after it."""
-    state = load_state(snapshot[1]) if snapshot is not None else None
-    if state is None:
-        state = State()
-    for event in events_after(state.seq):
-        apply(state, event)
+    with _uncollected():
+        state = load_state(snapshot[1]) if snapshot is not None else None
+        if state is None:
+            state = State()
+        for event in events_after(state.seq):
+            apply(state, event)
     return state

@@ -41,7 +41,7 @@ class Resume:
     done: dict[str, Any] | None = None
 
 
-@dataclass
+@dataclass(slots=True)
 class Order:
     """A work order and where it stands. `attempts` counts ended runs that were the agent's own; `spent` those
     since the last fresh start."""

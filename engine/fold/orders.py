@@ -7,6 +7,7 @@ from typing import Any
 
 from engine.fold import goldens, train
 from engine.fold.handler import Handler
+from engine.fold.specs import shared
 from engine.fold.spending import charged_before
 from engine.models.event import Event
 from engine.models.roadmap import Item, WorkOrder
@@ -23,7 +24,7 @@ def _roadmap_read(state: State, event: Event, f: dict[str, Any]) -> None:
     if not f.get("more"):
         state.items = {item.id: item for item in map(Item.model_validate, f["items"])}
     for raw in f["orders"]:
-        spec = WorkOrder.model_validate(raw)
+        spec = shared(WorkOrder.model_validate(raw))
         known = state.orders.get(spec.id)
         if known is None:
             state.orders[spec.id] = Order(spec, since=event.at)

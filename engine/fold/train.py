@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from engine.exposure import exposure
@@ -85,10 +86,13 @@ def verdict_of(state: State, change: Change, report: str) -> Verdict | None:
 
 def left(state: State) -> None:
     """A change left the queue: what was tried with it says nothing any more."""
-    waiting = {change.id for change in state.changes.values() if change.status == "queued"}
-    kept = {key: trial for key, trial in state.trials.items() if waiting.issuperset([*trial.assumed, *trial.test])}
-    state.trials = kept
-    state.suspected = [group for group in state.suspected if group and waiting.issuperset(group)]
+
+    def wait(names: Iterable[str]) -> bool:
+        found = [state.changes.get(name) for name in names]
+        return all(change is not None and change.status == "queued" for change in found)
+
+    state.trials = {key: trial for key, trial in state.trials.items() if wait([*trial.assumed, *trial.test])}
+    state.suspected = [group for group in state.suspected if group and wait(group)]
 
 
 def elsewhere(state: State) -> None:

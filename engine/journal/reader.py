@@ -99,10 +99,12 @@ class Reads:
 
     def newest_snapshot(self, vouched: Mapping[int, bytes] | None = None) -> tuple[int, bytes] | None:
         """vouched: take only one of these, digest by seq."""
-        for seq, digest, state in self.rows("SELECT seq, digest, state FROM snapshots ORDER BY seq DESC"):
-            whole = isinstance(state, bytes) and hashlib.sha256(state).digest() == digest
-            if whole and (vouched is None or vouched.get(seq) == digest):
-                return int(seq), bytes(state)
+        for seq, digest in self.rows("SELECT seq, digest FROM snapshots ORDER BY seq DESC"):
+            # One at a time: each is megabytes. It may be gone by now.
+            for (state,) in self.rows("SELECT state FROM snapshots WHERE seq = ?", seq):
+                whole = isinstance(state, bytes) and hashlib.sha256(state).digest() == digest
+                if whole and (vouched is None or vouched.get(seq) == digest):
+                    return int(seq), bytes(state)
         return None
 
     def hash_of(self, seq: int) -> bytes | None:
