@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import gc
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any, cast
@@ -62,7 +62,7 @@ def load_state(raw: bytes) -> State | None:
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
+def _uncollected() -> Generator[None]:
     """The collector of cycles rests while much is made that stays: looking at all of it again and again takes longer
     than making it."""
     gc.disable()
