@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 
-from engine.train_status import train_rows, trial_of
 from swarm_tui.room import words
 from swarm_tui.room.changes import Changes
 from swarm_tui.widgets.pane import Pane
@@ -47,6 +46,8 @@ class TrainPane(Pane):
         return self.query_one(Rows)
 
     def look(self, room: Room, changes: Changes, tick: int) -> None:
+        from engine.train_status import train_rows  # not before the first picture: it reads journals, by pydantic
+
         self._room = room
         running = room.history.running_gates()
         if changes:
@@ -60,6 +61,8 @@ class TrainPane(Pane):
 
     def _keys_of(self, room: Room, gate: GateRecord) -> list[str]:
         """The rows that tell of a running gate: its own, and those of the changes that are tried with it."""
+        from engine.train_status import trial_of
+
         change = room.state.changes.get(gate.change)
         trial = trial_of(room.state, change) if change is not None else None
         beside = [name for name in trial.test if name in self._train] if trial is not None else []
@@ -121,6 +124,8 @@ def _newest(room: Room, change: str) -> str:
 def _gates(room: Room, change: str, tree: str, row: TrainStatus | None) -> list[GateRecord]:
     """The gates of a tree; of a change on the train those that run for it now, alone or with others: the journal has
     them under the last of the group. What a trial that was given up had run says nothing."""
+    from engine.train_status import trial_of
+
     own = latest(room.history.gates_on(change, tree)) if tree else []
     if row is None:
         return own
