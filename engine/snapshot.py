@@ -12,12 +12,13 @@ from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 
 import engine.state as state_module
 from engine.fold import FOLD_VERSION, apply
 from engine.fold.specs import shared
 from engine.models.event import Event
-from engine.models.roadmap import WorkOrder
+from engine.models.roadmap import Acceptance, Item, WorkOrder
 from engine.state import State
 
 
@@ -34,13 +35,17 @@ def shape() -> str:
     for value in vars(state_module).values():
         if isinstance(value, type) and is_dataclass(value):
             parts += [value.__name__, *(f"{each.name}:{each.type}={_default(each)}" for each in fields(value))]
-    parts += [f"{name}:{each.annotation}={_default(each)}" for name, each in WorkOrder.model_fields.items()]
+    for model in (WorkOrder, Item, Acceptance):
+        parts += [f"{name}:{each.annotation}={_default(each)}" for name, each in model.model_fields.items()]
     return hashlib.sha256("\n".join(parts).encode("utf-8")).hexdigest()[:16]
 
 
 def _default(field: Field[Any] | FieldInfo) -> str:
     made = field.default_factory
-    return repr(field.default) if made is None or made is MISSING else repr(cast("Callable[[], object]", made)())
+    if made is not None and made is not MISSING:
+        return repr(cast("Callable[[], object]", made)())
+    # What stands for "none" has its address in its representation, which every process has elsewhere.
+    return "" if field.default in (MISSING, PydanticUndefined) else repr(field.default)
 
 
 def dump_state(state: State) -> bytes:

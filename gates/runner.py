@@ -111,9 +111,7 @@ class LocalGateRunner:
         """Run the order's acceptance and repro on main. Raises InfrastructureFault when nothing can be said."""
         with self._disk_trouble():
             folder = self._folder(request.key)
-            base = await asyncio.to_thread(
-                lambda: outcomes_by_gate(self._store, self._base(request.base_report, request.tree))
-            )
+            base = await asyncio.to_thread(lambda: outcomes_by_gate(self._store, self._base(request.base_report)))
             trials = self._trials(request.key, folder)
             proof, tests = await accept(request, base, trials, HubTrees(self._hub))
             trials.conclude()
@@ -201,7 +199,7 @@ class LocalGateRunner:
     # ---- one run
 
     def _open(self, request: GateRequest, emit: Emit) -> Session:
-        base = outcomes_by_gate(self._store, self._base(request.base_report, request.base_tree))
+        base = outcomes_by_gate(self._store, self._base(request.base_report))
         ready = self._meanings.of(in_order(request.gates), request.tree, request.flows)
         return Session(self._ground, request, emit, self._folder(request.key), ready, base)
 
@@ -221,17 +219,13 @@ class LocalGateRunner:
             said = f"the gates cannot run, because of {error.filename or 'the disk'}: {error.strerror or error}"
             raise InfrastructureFault(f"{said}; make room or mend the disk of {self._runs}") from error
 
-    def _base(self, digest: str, tree: str) -> VerificationReport | None:
-        """The report that says which tests passed on this tree."""
+    def _base(self, digest: str) -> VerificationReport | None:
         if not digest:
             return None
         try:
-            report = self._reports.load(digest)
+            return self._reports.load(digest)
         except SwarmError as error:
             raise InfrastructureFault(f"the report of the base cannot be read: {error}") from error
-        if report.tree != tree:
-            raise InfrastructureFault(f"the report of the base is about {report.tree[:12]}, not about {tree[:12]}")
-        return report
 
     def _trials(self, key: str, folder: Path, request: GateRequest | None = None) -> LocalTrials:
         if request is None:

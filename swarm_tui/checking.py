@@ -38,7 +38,7 @@ def check_repository(repo: Path | None, state: Path | None, *, as_json: bool) ->
         problems += _committed(place, settings, orders) + remote_problems(settings, place)
         sandbox = _sandbox(settings, place, problems)
         facts["sandbox"] = sandbox.name if sandbox is not None else "not usable"
-        facts |= _gitleaks(settings, problems)
+        facts |= _gitleaks(settings, place, problems)
     hands = Handshakes()
     if settings is not None and sandbox is not None:
         hands = shake_hands(settings, place.folders, place.repository.root, sandbox)
@@ -135,18 +135,22 @@ def _programs(settings: Settings) -> list[Problem]:
     return found
 
 
-def _gitleaks(settings: Settings, problems: list[Problem]) -> dict[str, str]:
+def _gitleaks(settings: Settings, place: Place, problems: list[Problem]) -> dict[str, str]:
     """Its version, where it is installed and looks for secrets beside our own guard."""
-    from gates.guards.gitleaks import PROGRAM, GitleaksFault, installed_gitleaks
+    from gates.guards.gitleaks import EXCEPTIONS, PROGRAM, SETTINGS, GitleaksFault, installed_gitleaks
+
+    def text(name: str) -> bytes | None:
+        path = place.repository.root / name
+        return path.read_bytes() if path.is_file() else None
 
     gitleaks = installed_gitleaks(Programs(allowed_environment({}).values.get("PATH", "")))
     if gitleaks is None or not settings.guards.secrets:
         return {}
     try:
-        gitleaks.find({"a.txt": b"nothing\n"}, None, None)
+        gitleaks.find({"a.txt": b"nothing\n"}, text(SETTINGS), text(EXCEPTIONS))
         return {PROGRAM: f"{gitleaks.version()}, beside the guard secrets"}
     except GitleaksFault as fault:
-        do = "every change is refused like this: install a newer one, or take it off the PATH"
+        do = "no change lands like this: mend it, install a newer one, or take it off the PATH"
         problems.append(Problem(where=PROGRAM, what=str(fault), do=do))
         return {PROGRAM: "does not work"}
 

@@ -24,7 +24,10 @@ async def publish_main(world: World, action: Publish) -> None:
     branch = world.state().branch
     # The patch queue begins at what the person has: it is brought up to main before he is said to have more.
     publishing = asyncio.to_thread(publish, world.hub, world.repo, branch)
-    outcome, _ = await asyncio.gather(publishing, queue_patches(world))
+    outcome, _ = await asyncio.gather(publishing, queue_patches(world), return_exceptions=True)
+    if isinstance(outcome, BaseException):
+        await note_evidence(world)
+        raise outcome
     if isinstance(outcome, Published):
         await world.emit(NewEvent("published", {"commit": outcome.commit, "to": "local"}))
         await bring_notes(world)

@@ -206,9 +206,12 @@ async def note_evidence(world: World) -> None:
         report = world.ports.gates.load(digest)
         return [world.artifacts.get(each) for each in (digest, *report.envelopes)]
 
+    def attach() -> None:
+        with world.noting:  # in the thread: it goes on when whoever waits for it is cancelled
+            attach_missing(world.hub, evidence)
+
     try:
-        async with world.noting:
-            await asyncio.to_thread(attach_missing, world.hub, evidence)
+        await asyncio.to_thread(attach)
     except (SwarmError, OSError) as error:
         world.log.warning("git", f"the evidence could not be noted beside its commit: {error}")
 

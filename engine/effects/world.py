@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,7 +70,7 @@ class World:
     epoch: Callable[[], int]
     on_main_moved: Callable[[], None]
     """Tells the engine that definitions on main may have changed."""
-    noting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    noting: threading.Lock = field(default_factory=threading.Lock)
     """Notes are one ref: what lands and what is published attach them one after the other."""
 
 

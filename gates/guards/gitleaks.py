@@ -10,21 +10,24 @@ import json
 import re
 import secrets
 import subprocess
+import sys
 import tempfile
 import tomllib
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 from engine.errors import SwarmError
 from engine.process.environment import allowed_environment
 from engine.process.programs import ProgramMissing, Programs
 from engine.text.sanitise import sanitise_line
+from gates.guards.devices import WINDOWS_DEVICES
 
 PROGRAM = "gitleaks"
 SETTINGS, EXCEPTIONS = ".gitleaks.toml", ".gitleaksignore"
+OWN_RULES = b"[extend]\nuseDefault = true\n"
 TIMEOUT_S = 120.0
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
@@ -52,8 +55,8 @@ class Gitleaks:
 
     def version(self) -> str:
         """Its own word, "8.28.0". Raises GitleaksFault."""
-        with tempfile.TemporaryDirectory(prefix="swarm-gitleaks-") as folder:
-            said = self._run(["version"], Path(folder)).decode("utf-8", "replace").strip()
+        with _room(), tempfile.TemporaryDirectory(prefix="swarm-gitleaks-") as name:
+            said = self._run(["version"], Path(name), Path(name)).decode("utf-8", "replace").strip()
         return sanitise_line(said.removeprefix("v"), line_cap=80)
 
     def find(self, files: Mapping[str, bytes], settings: bytes | None, exceptions: bytes | None) -> list[Leak]:
@@ -63,34 +66,36 @@ class Gitleaks:
             raise GitleaksFault(
                 f"{SETTINGS} extends another file, which is not followed here: write its rules into {SETTINGS}"
             )
-        with tempfile.TemporaryDirectory(prefix="swarm-gitleaks-") as name:
+        with _room(), tempfile.TemporaryDirectory(prefix="swarm-gitleaks-") as name:
             root = Path(name)
             tree, beside, report = root / "tree", root / "beside", root / "report.json"
             tree.mkdir()
             beside.mkdir()
             if exceptions is not None:
                 (beside / EXCEPTIONS).write_bytes(exceptions)
+            # Always named: where nothing is, it looks for settings among the files of the change, by several names.
+            (beside / SETTINGS).write_bytes(OWN_RULES if settings is None else settings)
             options = [
                 *("--no-banner", "--no-color", "--redact", "--exit-code=0", "--ignore-gitleaks-allow"),
                 *("--report-format=json", f"--report-path={report}", f"--gitleaks-ignore-path={beside}"),
+                f"--config={beside / SETTINGS}",
             ]
-            if settings is not None:
-                (beside / SETTINGS).write_bytes(settings)
-                options.append(f"--config={beside / SETTINGS}")
+            written = {_write(tree, path, content): path for path, content in files.items()}
+            self._run(["dir", *options, "."], tree, root)
             try:
-                written = {_write(tree, path, content): path for path, content in files.items()}
-                self._run(["dir", *options, "."], tree)
                 rows: Any = json.loads(report.read_bytes())
                 return [_leak(row, written) for row in rows or ()]
             except (OSError, ValueError, KeyError, TypeError) as error:
                 raise GitleaksFault(f"gitleaks' report cannot be read ({_short(str(error))})") from error
 
-    def _run(self, words: Sequence[str], folder: Path) -> bytes:
+    def _run(self, words: Sequence[str], folder: Path, home: Path) -> bytes:
         try:
             done = subprocess.run(
                 [str(self.program), *words],
                 cwd=folder,
-                env=allowed_environment({"HOME": str(folder.parent)}).values,
+                env=allowed_environment({"HOME": str(home)}).values,
+                start_new_session=True,  # ctrl-c at the terminal is not for it; ignored on Windows
+                creationflags=subprocess.CREATE_NO_WINDOW if sys.platform == "win32" else 0,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=self.timeout_s,
@@ -105,6 +110,14 @@ class Gitleaks:
             said = _short(next((line for line in lines if line.strip()), "it said nothing"))
             raise GitleaksFault(f"gitleaks ended with {done.returncode} ({said}); 8.19 or newer is needed")
         return done.stdout
+
+
+@contextmanager
+def _room() -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise GitleaksFault(f"there is no room for gitleaks to work ({_short(str(error))})") from error
 
 
 def installed_gitleaks(programs: Programs) -> Gitleaks | None:
@@ -134,9 +147,9 @@ def _is_plain(path: str) -> bool:
     parts = path.split("/")
     if not path.isascii() or not path.isprintable() or set(path) & set('\\:*?"<>|'):
         return False
-    if any(PureWindowsPath(part).is_reserved() or part in ("", ".", "..") for part in parts):
+    if any(part in ("", ".", "..") or WINDOWS_DEVICES.match(part.lower().partition(".")[0].rstrip()) for part in parts):
         return False
-    return parts[-1].lower() not in (SETTINGS, EXCEPTIONS)
+    return not any(part.lower().startswith(f".{PROGRAM}") for part in parts)
 
 
 def _leak(row: Mapping[str, Any], written: Mapping[str, str]) -> Leak:

@@ -8,10 +8,10 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from engine.models.report import GuardResult
+from gates.guards.devices import WINDOWS_DEVICES
 from gates.guards.guard import GITLINK, SYMLINK, Judged, Row, fold, shown
 
 _PLAIN = frozenset({"100644", "100755"})
-_WINDOWS_DEVICES = re.compile(r"^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3])$")
 _WINDOWS_FORBIDDEN = frozenset('<>:"|?*\\')
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _SHORT_GIT = re.compile(r"^git~[0-9]+$")
@@ -65,7 +65,7 @@ def _component_fault(part: str) -> str:
         return "has a character that Windows forbids"
     if part[-1] in ". ":
         return "ends in a dot or a space, which Windows drops"
-    if _WINDOWS_DEVICES.match(part.casefold().partition(".")[0].rstrip()):
+    if WINDOWS_DEVICES.match(part.casefold().partition(".")[0].rstrip()):
         return "is the name of a Windows device"
     if len(part.encode("utf-8", "surrogatepass")) > _MAX_COMPONENT_BYTES:
         return "has a name longer than 255 bytes"

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from itertools import accumulate
 
+from engine.errors import InfrastructureFault
 from engine.models.report import GuardResult
 from gates.guards.gitleaks import EXCEPTIONS, SETTINGS, GitleaksFault
 from gates.guards.guard import GITLINK, SYMLINK, Judged, Row, file_name, listed, printable
@@ -109,12 +110,8 @@ class SecretsGuard:
                 if not any(clause.startswith(f"{place} ") for clause in clauses):
                     clauses.append(f"{place} holds what gitleaks calls {rule}")
         except GitleaksFault as fault:
-            return GuardResult(
-                rule=self.name,
-                ok=False,
-                reason=f"It is not known whether there are secrets: {fault}.",
-                paths=[row.path for row in change.rows],
-            )
+            if not found:  # not the fault of who made the change: nothing lands, and it is asked again
+                raise InfrastructureFault(f"it is not known whether the change holds secrets: {fault}") from fault
         if not found:
             return GuardResult(rule=self.name, ok=True)
         said = listed(list(dict.fromkeys(clause for clauses in found.values() for clause in clauses)))

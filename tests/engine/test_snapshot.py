@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import fields
 
@@ -30,6 +32,12 @@ def state() -> State:
 def test_what_comes_back_is_what_was_written() -> None:
     assert load_state(dump_state(state())) == state()
     assert load_state(dump_state(State())) == State()
+
+
+def test_another_process_reads_it() -> None:
+    program = "import sys; from engine.snapshot import load_state; print(load_state(sys.stdin.buffer.read()).main)"
+    done = subprocess.run([sys.executable, "-c", program], input=dump_state(state()), capture_output=True, check=True)
+    assert done.stdout.decode().strip() == "c0"
 
 
 def test_what_has_its_default_value_is_not_written() -> None:

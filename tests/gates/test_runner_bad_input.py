@@ -145,11 +145,3 @@ def _lives(pid: int) -> bool:
             return False
         time.sleep(0.02)
     return True
-
-
-async def test_a_report_about_another_tree_says_nothing_of_the_base(bench: Bench) -> None:
-    tree = bench.change({"README.md": "Another.\n"})
-    report = await bench.base_report(gate())
-    assert (await bench.gates(tree, gate(), base_report=report)).report.result == "green"
-    with pytest.raises(InfrastructureFault, match="not about"):
-        await bench.gates(bench.base_tree, gate(), base_tree=tree, base_report=report)

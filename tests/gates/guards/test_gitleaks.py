@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from engine.errors import InfrastructureFault
 from engine.models.report import GuardResult
 from engine.process.environment import allowed_environment
 from engine.process.programs import Programs
@@ -41,11 +43,18 @@ for folder, _, names in os.walk("."):
     for name in names:
         path = pathlib.Path(folder, name)
         for number, line in enumerate(path.read_bytes().split(b"\\n"), 1):
-            if b"hush" in line and path.as_posix() not in exempt:
+            if b"hush" in line and path.as_posix() not in exempt.split():
                 rows.append({"RuleID": "hushed", "File": str(path), "StartLine": number, "EndLine": number})
 pathlib.Path(options["report-path"]).write_text(json.dumps(rows))
 """
 """Speaks as gitleaks 8.28 does; a secret is a line with "hush" in it, and its settings name files to leave out."""
+
+
+MALFORMED = """\
+import sys
+report = next(word for word in sys.argv if word.startswith("--report-path="))
+open(report.partition("=")[2], "w").write("[{}]")
+"""
 
 
 @pytest.fixture
@@ -118,22 +127,27 @@ def test_a_finding_of_our_own_is_not_said_twice(gitleaks: Gitleaks) -> None:
     [
         ('import sys\nsys.exit(\'Error: unknown command "dir" for "gitleaks"\')', "8.19 or newer is needed"),
         ("pass", "report cannot be read"),
-        ("import sys\nopen(sys.argv[7].partition('=')[2], 'w').write('[{}]')", "report cannot be read"),
+        (MALFORMED, "report cannot be read ('File')"),
         ("import time\ntime.sleep(60)", "was not done after 1 s"),
     ],
 )
 def test_when_it_cannot_look_nothing_is_let_through(tmp_path: Path, code: str, why: str) -> None:
-    said = judged(replace(stand_in(tmp_path, code), timeout_s=1.0), {"a.py": "x = 1\n"})
-    assert not said.ok
-    assert why in said.reason
-    assert said.reason.isprintable()
-    gone = judged(Gitleaks(tmp_path / "gone"), {"a.py": "x = 1\n"})
-    assert "cannot be run" in gone.reason
+    broken = replace(stand_in(tmp_path, code), timeout_s=1.0)
+    with pytest.raises(InfrastructureFault, match=re.escape(why)) as fault:
+        judged(broken, {"a.py": "x = 1\n"})
+    assert str(fault.value).isprintable()
+    own = judged(broken, {"a.py": f'k = "gh{"p_"}{chance(36)}"\n'})
+    assert own.paths == ["a.py"], "what we know ourselves is said all the same"
+
+
+def test_one_that_is_gone_lets_nothing_through(tmp_path: Path) -> None:
+    with pytest.raises(InfrastructureFault, match="cannot be run"):
+        judged(Gitleaks(tmp_path / "gone"), {"a.py": "x = 1\n"})
 
 
 def test_settings_that_lead_to_another_file_are_refused(gitleaks: Gitleaks) -> None:
-    said = judged(gitleaks, {"a.py": "x = 1\n"}, {".gitleaks.toml": '[extend]\npath = "ci/rules.toml"\n'})
-    assert "extends another file" in said.reason
+    with pytest.raises(InfrastructureFault, match="extends another file"):
+        judged(gitleaks, {"a.py": "x = 1\n"}, {".gitleaks.toml": '[extend]\npath = "ci/rules.toml"\n'})
 
 
 def test_a_change_without_text_does_not_start_it(tmp_path: Path) -> None:
@@ -158,3 +172,9 @@ def test_the_installed_one_finds_what_our_own_guard_does_not_know() -> None:
     exceptions = {".gitleaks.toml": "[extend]\nuseDefault = true\n[allowlist]\npaths = ['^src/pay']\n"}
     assert judged(real, {"src/pay.py": files["src/pay.py"]}, exceptions).ok
     assert real.version()[0].isdigit()
+    allowing = "[extend]\nuseDefault = true\n[[allowlists]]\npaths = ['.*']\n"
+    for name in (".gitleaks.toml", ".gitleaks.toml/x", ".gitleaks", ".gitleaks.json", ".gitleaksignore"):
+        bold = judged(real, {"src/pay.py": files["src/pay.py"], name: allowing})
+        assert bold.paths == ["src/pay.py"]
+    both = {"src/pay.py": files["src/pay.py"], ".gitleaks.toml/x": "", ".gitleaks": allowing}
+    assert not judged(real, both).ok
