@@ -13,7 +13,8 @@ from engine.actions import Action, CheckChange, GateMain, GateTrial
 from engine.approvals.binding import guard_hash
 from engine.effects.priority import prioritised
 from engine.effects.world import World
-from engine.errors import InfrastructureFault, MergeConflict
+from engine.errors import InfrastructureFault, MergeConflict, SwarmError
+from engine.failures import failure_of
 from engine.flakes import in_quarantine, known_flaky, told_by
 from engine.git.hub import Hub
 from engine.git.names import safe_name
@@ -195,9 +196,11 @@ async def gate_trial(world: World, action: GateTrial) -> None:
     except asyncio.CancelledError:
         await asyncio.shield(_ended(world, action, "superseded", ""))
         raise
-    except Exception:
-        await _ended(world, action, "superseded", "")
-        raise
+    except Exception as error:
+        log = world.log.warning if isinstance(error, SwarmError) else world.log.error
+        log("engine", f"effect failed: {action.effect}: {error}")
+        # Its failure counts in the moment in which the trial is over, or the next one would begin at once, for ever.
+        await asyncio.shield(_ended(world, action, "superseded", "", failure_of(action, error)))
 
 
 @dataclass(frozen=True)
@@ -288,12 +291,13 @@ def _begun(action: GateTrial, main: str, base: str, tree: str) -> dict[str, Any]
     return {**tried, "base": base, "tree": tree, "main": main}
 
 
-async def _ended(world: World, action: GateTrial, why: str, reason: str) -> None:
+async def _ended(world: World, action: GateTrial, why: str, reason: str, failed: NewEvent | None = None) -> None:
     trial = world.state().trials.get(action.key)
     if trial is not None and trial.verdict is not None:
         return  # it had said what it found, and was told to end a moment later
     order = world.state().changes[action.test[0]].order
-    await world.emit(NewEvent("trial_ended", {"trial": action.key, "why": why, "reason": reason}, work_order=order))
+    ended = NewEvent("trial_ended", {"trial": action.key, "why": why, "reason": reason}, work_order=order)
+    await world.emit(ended, *([failed] if failed is not None else []))
 
 
 async def _faulty_tree(world: World, state: State, order: str) -> str:
