@@ -149,7 +149,7 @@ def _gitleaks(settings: Settings, place: Place, problems: list[Problem]) -> dict
     try:
         gitleaks.find({"a.txt": b"nothing\n"}, text(SETTINGS), text(EXCEPTIONS))
         return {PROGRAM: f"{gitleaks.version()}, beside the guard secrets"}
-    except GitleaksFault as fault:
+    except (GitleaksFault, OSError) as fault:
         do = "no change lands like this: mend it, install a newer one, or take it off the PATH"
         problems.append(Problem(where=PROGRAM, what=str(fault), do=do))
         return {PROGRAM: "does not work"}

@@ -117,7 +117,7 @@ def _work_order_healthy(state: State, event: Event, _f: dict[str, Any]) -> None:
 
 
 def _work_order_added(state: State, event: Event, f: dict[str, Any]) -> None:
-    spec = WorkOrder.model_validate(f["order"])
+    spec = shared(WorkOrder.model_validate(f["order"]))
     if spec.id not in state.orders:
         order = state.orders[spec.id] = Order(spec, source="swarm", since=event.at)
         order.proposed_by, order.tests_for = f.get("proposed", ""), f.get("tests_for", "")
